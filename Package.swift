@@ -1,0 +1,123 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+/// What every Swift target of memx is built with.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+]
+
+/// What runs once per page specializes across modules only with this.
+let pagePath: [SwiftSetting] =
+  strict + [
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+  ]
+
+let c: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
+let http = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let table = Target.Dependency.product(name: "TextTable", package: "TextTable")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+  name: "memx",
+  products: [
+    .executable(name: "memxd", targets: ["memxd"]),
+    .executable(name: "memxctl", targets: ["memxctl"]),
+    .executable(name: "memx-bench", targets: ["memx-bench"]),
+    .executable(name: "memx-lab", targets: ["memx-lab"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+  ],
+  targets: [
+    // The wire format and the pure C that the module and Swift share.
+    .target(
+      name: "CRMAP", path: "kmod", sources: ["core"], publicHeadersPath: "include",
+      cSettings: c),
+    .target(name: "CMemx", cSettings: c),
+
+    .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
+    .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(name: "Telemetry", swiftSettings: pagePath),
+    .target(
+      name: "MemoryServer",
+      dependencies: ["RMAP", "PageStore", "Links", "Telemetry", "Console", logging, system],
+      swiftSettings: pagePath),
+    .target(
+      name: "Daemon",
+      dependencies: [
+        "MemoryServer", "Telemetry", argumentParser, logging, lifecycle, signals, http, system,
+      ],
+      swiftSettings: strict),
+    .target(name: "Console", swiftSettings: strict),
+    .target(name: "Control", dependencies: ["CMemx", "Console"], swiftSettings: strict),
+    .target(
+      name: "Workloads", dependencies: ["CMemx", "Console", histogram], swiftSettings: pagePath),
+    .target(
+      name: "Lab", dependencies: [subprocess, system, logging], swiftSettings: strict),
+
+    .executableTarget(
+      name: "memxd", dependencies: ["Daemon", argumentParser], swiftSettings: strict),
+    .executableTarget(
+      name: "memxctl", dependencies: ["Control", "Console", argumentParser],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "memx-bench",
+      dependencies: ["RMAP", "Links", "Workloads", "CMemx", "Console", argumentParser, histogram],
+      swiftSettings: pagePath),
+    .executableTarget(
+      name: "memx-lab", dependencies: ["Lab", argumentParser, logging, table],
+      swiftSettings: strict),
+
+    .target(name: "CTestSupport", path: "Tests/CTestSupport", cSettings: c),
+    .target(
+      name: "TestSupport", dependencies: ["CTestSupport", "RMAP", "Links", "Telemetry"],
+      path: "Tests/Support", swiftSettings: strict),
+    .testTarget(
+      name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "PageStoreTests", dependencies: ["PageStore", "RMAP", "TestSupport", system],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MemoryServerTests",
+      dependencies: ["MemoryServer", "CTestSupport", "TestSupport", "memxd", logging],
+      swiftSettings: strict),
+    .testTarget(
+      name: "DaemonTests",
+      dependencies: ["Daemon", "TestSupport", "memxd", argumentParser, logging, lifecycle],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),
+    .testTarget(
+      name: "LabTests", dependencies: ["Lab", "memxd", "memx-lab"], swiftSettings: strict),
+    .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),
+    .testTarget(
+      name: "ControlTests",
+      dependencies: ["Control", "Console", "memxctl", argumentParser, subprocess, system],
+      swiftSettings: strict),
+    .testTarget(
+      name: "WorkloadsTests",
+      dependencies: [
+        "Workloads", "Console", "memx-bench", argumentParser, histogram, subprocess, system,
+      ],
+      swiftSettings: strict),
+  ]
+)

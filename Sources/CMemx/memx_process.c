@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "memx_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+int memx_pipe_cloexec(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int memx_end_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+import Console
+import Glibc
+
+/// What to attach, and the line that asks the kernel for it.
+public struct AttachRequest: Sendable, Equatable {
+  /// The network interface.
+  public var link: String
+  /// The region's name.
+  public var region: String
+  /// The server's address; nil finds the server by broadcast.
+  public var server: String?
+  /// The region's token, if it has one.
+  public var token: String?
+  /// How much of the region to take, in bytes; nil takes all.
+  public var sizeBytes: UInt64?
+  /// After how many seconds without an answer requests fail.
+  public var timeoutS: Int?
+  /// How many requests may be in flight.
+  public var queueDepth: Int?
+  /// The largest frame's payload in bytes.
+  public var mtu: Int?
+
+  /// A request for all of `region` over `link`.
+  public init(link: String, region: String) {
+    self.link = link
+    self.region = region
+  }
+
+  /// The line for `/sys/class/memx/attach`.
+  public var line: String {
+    var words = ["region=\(region)", "link=\(link)"]
+    if let server { words.append("server=\(server)") }
+    if let token { words.append("token=\(token)") }
+    if let sizeBytes { words.append("size=\(sizeBytes)") }
+    if let queueDepth { words.append("queue_depth=\(queueDepth)") }
+    if let mtu { words.append("mtu=\(mtu)") }
+    if let timeoutS { words.append("timeout_s=\(timeoutS)") }
+    return words.joined(separator: " ") + "\n"
+  }
+
+  /// Attaches, and returns the device's name.
+  ///
+  /// - Throws: ``Failure`` with what the kernel or the server said, in words.
+  public func attach(_ files: KernelFiles) throws(Failure) -> DeviceName {
+    guard files.isModuleLoaded else { throw KernelFiles.moduleMissing(.failed) }
+    guard access(files.attachPath, W_OK) == 0 else {
+      throw Failure(.failed, "attaching a device needs root; try: sudo memxctl attach …")
+    }
+    do {
+      try writeSmallFile(files.attachPath, line)
+    } catch {
+      throw failure(error)
+    }
+    guard
+      let device = files.devices().first(where: {
+        files.attribute("region", of: $0) == region && files.attribute("link", of: $0) == link
+      })
+    else {
+      throw Failure(
+        .failed, "the kernel attached region \(region) but shows no device for it; see dmesg")
+    }
+    return device
+  }
+
+  /// What `error`, as the write to sysfs gave it, means to who asked.
+  func failure(_ error: SystemError) -> Failure {
+    let place = server.map { "the memory server at \($0)" } ?? "the memory server on \(link)"
+    let (exit, message): (Exit, String) =
+      switch error.code {
+      case ENODEV: (.notThere, "there is no network interface \(link); `ip link` lists them")
+      case ENETDOWN: (.failed, "\(link) is down; bring it up with: ip link set \(link) up")
+      case ETIMEDOUT:
+        (
+          .timedOut,
+          "\(server ?? "no memory server") \(server == nil ? "answered" : "did not answer") on "
+            + "\(link); check that memxd runs with --link on the same Ethernet segment, and that "
+            + "nothing between filters EtherType 0x88b5"
+            + (server == nil
+              ? "; a server that refuses does not answer a broadcast: name it with --server to hear why"
+              : "")
+        )
+      case ENOENT:
+        (.refused, "\(place) has no region \(region); it offers what its --region options name")
+      case EACCES:
+        (
+          .refused,
+          "\(place) denied region \(region): the token or this machine's address does not match"
+            + (token == nil ? "; give the token with --token-file" : "")
+        )
+      case EBUSY:
+        (.refused, "another client is attached to region \(region); detach it there first")
+      case EFBIG:
+        (
+          .refused,
+          "region \(region) is smaller than \(sizeBytes.map { "\($0) bytes" } ?? "asked for"); "
+            + "leave --size out to take all it has"
+        )
+      case EUSERS:
+        (.refused, "\(place) serves as many clients as it may (memxd --max-sessions)")
+      case EPROTONOSUPPORT:
+        (
+          .refused,
+          "\(place) speaks another version of RMAP; install the same version of memx on both sides"
+        )
+      case EEXIST:
+        (.failed, "region \(region) is attached over \(link) already; see memxctl status")
+      case EINVAL:
+        (
+          .failed,
+          "the kernel module does not take these values; dmesg says which, and what is allowed"
+        )
+      case EPERM: (.failed, "attaching a device needs root; try: sudo memxctl attach …")
+      case EINTR: (.failed, "interrupted before the memory server answered; nothing is attached")
+      case ENOMEM:
+        (
+          .failed,
+          "the kernel has not enough memory for the device's buffers; try a smaller --queue-depth"
+        )
+      default: (.failed, "cannot attach region \(region) over \(link): \(error)")
+      }
+    return Failure(exit, message, errno: error.name)
+  }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// The ramdisk a guest boots from: busybox, kernel modules, memx.ko, init.
+struct Ramdisk: Sendable {
+  /// The modules that guests may load, beside memx.ko.
+  static let modules = [
+    "virtio_pci", "virtio_net", "e1000", "virtio_console", "virtio_blk", "ext4", "crc32c_generic",
+    "crc32c_intel", "sch_netem", "bridge", "veth", "nbd", "aoe", "zram",
+  ]
+
+  let cache: Cache
+  let progress: Progress
+
+  /// A compressed cpio archive for a kernel.
+  ///
+  /// - Parameter module: memx.ko built for the kernel, or nil for a guest without it.
+  /// - Throws: ``LabError`` when a part is missing.
+  func archive(for kernel: Kernel, module: FilePath?) async throws -> FilePath {
+    let busybox = FilePath("/bin/busybox")
+    guard Files.exists(busybox) else {
+      throw LabError("busybox is not installed", remedy: "run tools/setup")
+    }
+    var fingerprint = Fingerprint()
+    fingerprint.add(Init.script)
+    fingerprint.add(Agent.script)
+    fingerprint.add(Self.modules.joined(separator: " "))
+    if let module { fingerprint.add(try Files.read(module)) }
+    let key = fingerprint.text
+    let entry = try await cache.entry("ramdisks/\(kernel.release)/\(key)") { directory in
+      progress.note("ramdisk for \(kernel.release): making")
+      let tree = directory.appending("tree")
+      for name in ["bin", "dev", "etc", "proc", "sys", "run", "tmp", "programs", "root"] {
+        try Files.makeDirectory(tree.appending(name))
+      }
+      try await Command.run(["cp", "-L", busybox.string, tree.appending("bin/busybox").string])
+      try Files.write(Init.script, to: tree.appending("init"), executable: true)
+      try Files.write(Agent.script, to: tree.appending("bin/memx-agent"), executable: true)
+      for (link, target) in [("lib64", "programs/lib64"), ("usr", "programs/usr")] {
+        try await Command.run(["ln", "-s", target, tree.appending(link).string])
+      }
+      try await addModules(of: kernel, and: module, to: tree)
+      let archive = directory.appending("ramdisk.gz")
+      try await Command.run(
+        [
+          "sh", "-ec", "find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 > \"$1\"", "sh",
+          archive.string,
+        ], in: tree)
+      try await Command.run(["rm", "-rf", tree.string])
+    }
+    try await cache.prune("ramdisks/\(kernel.release)", keeping: [key])
+    return entry.appending("ramdisk.gz")
+  }
+
+  private func addModules(
+    of kernel: Kernel, and module: FilePath?, to tree: FilePath
+  ) async throws {
+    let target = tree.appending("lib/modules/\(kernel.release)")
+    try Files.makeDirectory(target)
+    // ld.so's own directory must be a directory of the ramdisk, since modules live beside it.
+    try await Command.run(
+      [
+        "ln", "-s", "../programs/lib/x86_64-linux-gnu",
+        tree.appending("lib/x86_64-linux-gnu").string,
+      ])
+    for name in ["modules.builtin", "modules.order"] {
+      try await Command.run(["cp", kernel.modules.appending(name).string, target.string])
+    }
+    for file in try await dependencies(of: Self.modules, in: kernel) {
+      let name = FilePath(file).lastComponent?.string ?? ""
+      try await Command.run(["cp", file, target.string])
+      if name.hasSuffix(".xz") {
+        try await Command.run(["xz", "-d", target.appending(name).string])
+      }
+    }
+    if let module { try await Command.run(["cp", module.string, target.string]) }
+    try await Command.run(["/sbin/depmod", "-b", tree.string, kernel.release])
+  }
+
+  /// The files of the modules and of all they need.
+  private func dependencies(of modules: [String], in kernel: Kernel) async throws -> [String] {
+    if !Files.exists(kernel.modules.appending("modules.dep")) {
+      try await Command.run(["/sbin/depmod", "-b", kernel.root.string, kernel.release])
+    }
+    var files: Set<String> = []
+    for module in modules {
+      let listing = try await Command.run([
+        "/sbin/modprobe", "-d", kernel.root.string, "-S", kernel.release, "--show-depends", module,
+      ])
+      for line in listing.split(separator: "\n") {
+        let words = line.split(separator: " ")
+        if words.first == "insmod", words.count > 1 { files.insert(String(words[1])) }
+      }
+    }
+    return files.sorted()
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An attached /dev/memx0 as its guest's sysfs shows it.
+struct MemxDevice: Sendable {
+  static let sysfs = "/sys/block/memx0/memx"
+
+  let guest: Guest
+
+  /// Loads the module, brings the network card up, attaches the region `swap` and swaps to it.
+  static func swap(
+    on guest: Guest, link: String = "eth0", timeout_s: Int = 120
+  ) async throws -> MemxDevice {
+    try await guest.linkUp()
+    try await guest.run(
+      """
+      modprobe memx
+      memxctl attach --link \(link) --region swap --timeout \(timeout_s) --swap --discard
+      """)
+    return MemxDevice(guest: guest)
+  }
+
+  /// An attribute, such as `state`.
+  func attribute(_ name: String) async throws -> String {
+    try await guest.run("cat \(Self.sysfs)/\(name)")
+  }
+
+  /// A counter, such as `retransmits`.
+  func counter(_ name: String) async throws -> Int {
+    let text = try await attribute("stats/\(name)")
+    guard let value = Int(text) else {
+      throw LabError("the counter \(name) of memx0 is ‘\(text)’, which is no number")
+    }
+    return value
+  }
+
+  /// Waits until `pages` more pages than now have been written.
+  func written(_ pages: Int, timeout: Duration = .seconds(120)) async throws {
+    let goal = try await counter("writes") + pages
+    try await guest.until("[ $(cat \(Self.sysfs)/stats/writes) -ge \(goal) ]", timeout: timeout)
+  }
+
+  /// Swaps off, detaches, and unloads the module.
+  func remove() async throws {
+    try await guest.run("swapoff /dev/memx0", timeout: .seconds(300))
+    try await guest.run("memxctl detach memx0 && rmmod memx")
+  }
+}

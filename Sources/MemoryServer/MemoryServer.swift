@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Logging
+import PageStore
+import RMAP
+import Synchronization
+import SystemPackage
+
+/// What a memory server is to serve, and with what.
+public struct ServerConfiguration: Sendable {
+  /// Ethernet interfaces to serve on, one engine thread each.
+  public var links: [String] = []
+  public var regions: [RegionConfiguration] = []
+  /// Bytes of pages that all regions together may hold.
+  public var memoryBytes = 0
+  /// Directory of an arena that outlives the process; nil for anonymous memory.
+  public var arenaDirectory: String?
+  public var memory = MemoryOptions()
+  public var ringFrames = 4096
+  /// How long an engine polls for the next frame before it sleeps.
+  public var busyPoll_us: UInt64 = 50
+  public var maxSessions = 64
+  public var sessionTimeout_ms: UInt32 = 30_000
+
+  public init() {}
+
+  /// - Throws: `ConfigurationError` for what cannot be.
+  public func validate() throws {
+    guard !links.isEmpty else {
+      throw ConfigurationError("no link: name one, with --link IFNAME or 'links' in the file")
+    }
+    guard Set(links).count == links.count else {
+      throw ConfigurationError("a link is named twice; name each once")
+    }
+    guard !regions.isEmpty else {
+      throw ConfigurationError(
+        "no region: name one, with --region NAME:SIZE or 'regions' in the file")
+    }
+    guard Set(regions.map(\.name)).count == regions.count else {
+      throw ConfigurationError("two regions have the same name; give each its own")
+    }
+    for region in regions { try region.validate() }
+    guard memoryBytes > 0 else {
+      throw ConfigurationError(
+        "no memory: say how much pages may take, with --memory SIZE or 'memory' in the file")
+    }
+    try Self.check(ringFrames, in: Self.ringFramesRange, "ring frames")
+    try Self.check(maxSessions, in: Self.maxSessionsRange, "max sessions")
+    try Self.check(Int(sessionTimeout_ms), in: Self.sessionTimeoutRange_ms, "session timeout in ms")
+    try Self.check(Int(busyPoll_us), in: Self.busyPollRange_us, "busy poll in us")
+  }
+
+  /// What `ringFrames` may be.
+  public static let ringFramesRange = 64...65_536
+  /// What `maxSessions` may be.
+  public static let maxSessionsRange = 1...4096
+  /// What `sessionTimeout_ms` may be.
+  public static let sessionTimeoutRange_ms = 1000...86_400_000
+  /// What `busyPoll_us` may be.
+  public static let busyPollRange_us = 0...1_000_000
+
+  private static func check(_ value: Int, in range: ClosedRange<Int>, _ what: String) throws {
+    guard range.contains(value) else {
+      throw ConfigurationError(
+        "\(what): \(value) is not allowed; \(range.lowerBound) to \(range.upperBound) are")
+    }
+  }
+}
+
+/// How full one region is.
+public struct RegionReport: Sendable {
+  public var name: RegionName
+  public var slots: UInt64
+  public var quotaPages: Int
+  public var storedPages: Int
+  /// Bytes of memory that the region has, used or not.
+  public var reservedBytes: Int
+  public var incarnation: UInt64
+}
+
+/// A memory server: the arena, the regions in it, and an engine for each link.
+public final class MemoryServer: Sendable {
+  private let arena: Arena
+  private let regions: [Region]
+  private let engines: [Engine]
+  private let logger: Logger
+
+  /// Allocates memory and takes over what an arena's files hold; serves nothing yet.
+  public init(_ configuration: ServerConfiguration, logger: Logger) throws {
+    try configuration.validate()
+    self.logger = logger
+    // Beyond the memory for pages, each region has room for writes under way.
+    let bytes = configuration.memoryBytes + configuration.regions.count * 2 * (2 << 20)
+    arena =
+      if let directory = configuration.arenaDirectory {
+        try Arena(
+          byteCount: bytes, directory: FilePath(directory), options: configuration.memory)
+      } else {
+        try Arena(byteCount: bytes, options: configuration.memory)
+      }
+    let arena = arena
+    regions = try configuration.regions.map { try Region($0, arena: arena) }
+    arena.beginUse()
+    let regions = regions
+    let options = Engine.Options(
+      ringFrames: configuration.ringFrames, busyPoll_us: configuration.busyPoll_us,
+      maxSessions: configuration.maxSessions, sessionTimeout_ms: configuration.sessionTimeout_ms)
+    engines = try configuration.links.enumerated().map { index, link in
+      try Engine(
+        link: link, number: index + 1, regions: regions, options: options, logger: logger)
+    }
+  }
+
+  /// Starts a thread for each link and returns when all of them answer.
+  ///
+  /// A link that goes away later is used again when it comes back.
+  ///
+  /// - Throws: what kept a link from being used.
+  public func start() throws {
+    for engine in engines {
+      let start = StartSignal()
+      let thread = EngineThread {
+        do {
+          try engine.run { start.settle(nil) }
+        } catch { start.settle(error) }
+      }
+      try thread.start()
+      threads.withLock { $0.append(thread) }
+      if let error = start.wait() {
+        stop()
+        throw error
+      }
+    }
+  }
+
+  private let threads = Mutex<[EngineThread]>([])
+
+  /// Ends the engines and waits for them; an arena in files is then whole and says so.
+  public func stop() {
+    for engine in engines { engine.stop() }
+    let started = threads.withLock { threads in
+      defer { threads.removeAll() }
+      return threads
+    }
+    for thread in started { thread.join() }
+    for region in regions { region.pages.pointee.synchronize() }
+    arena.closeCleanly()
+  }
+
+  /// What each engine has done.
+  public var engineReports: [EngineReport] { engines.map(\.current) }
+
+  /// How full each region is, in the configuration's order.
+  public var regionReports: [RegionReport] {
+    regions.map {
+      RegionReport(
+        name: $0.configuration.name, slots: $0.configuration.slots,
+        quotaPages: $0.configuration.quota, storedPages: $0.storedPages,
+        reservedBytes: $0.reserved, incarnation: $0.incarnation)
+    }
+  }
+
+  /// Bytes of memory for pages, whether in use or not.
+  public var memoryBytes: Int { arena.byteCount }
+  /// Bytes of it that no region has.
+  public var freeBytes: Int { arena.freeChunks * Arena.chunkFrames * Wire.pageBytes }
+}

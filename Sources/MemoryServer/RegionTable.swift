@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+import Logging
+import PageStore
+import RMAP
+
+/// The regions as one engine serves them.
+struct RegionTable: RegionStore, ~Copyable {
+  private let regions: [Region]
+  private let regionCount: Int
+  private let engine: Int
+  private var log: EventLog
+  /// Each region's pages, so that the page path counts no references.
+  private let pages: UnsafeMutablePointer<UnsafeMutablePointer<RegionPages>>
+  /// Regions that this engine has.
+  private let claimed: UnsafeMutablePointer<Bool>
+  /// Of these, the ones whose session has ended: given back as soon as no reply points to their pages.
+  private let ending: UnsafeMutablePointer<Bool>
+
+  init(_ regions: [Region], engine: Int, logger: Logger) {
+    self.regions = regions
+    regionCount = regions.count
+    self.engine = engine
+    log = EventLog(logger)
+    pages = .allocate(capacity: regions.count)
+    for (index, region) in regions.enumerated() {
+      (pages + index).initialize(to: region.pages)
+    }
+    claimed = .allocate(capacity: regions.count)
+    claimed.initialize(repeating: false, count: regions.count)
+    ending = .allocate(capacity: regions.count)
+    ending.initialize(repeating: false, count: regions.count)
+  }
+
+  deinit {
+    pages.deallocate()
+    claimed.deallocate()
+    ending.deallocate()
+  }
+
+  func find(_ request: AttachRequest, from peer: MACAddress) -> Result<RegionGrant, Refusal> {
+    guard
+      let index = regions.firstIndex(where: { $0.configuration.name == request.region })
+    else { return .failure(Refusal(.noRegion)) }
+    let region = regions[index]
+    guard region.admits(request, from: peer) else { return .failure(Refusal(.denied)) }
+    return .success(
+      RegionGrant(
+        region: index, slots: region.configuration.slots, incarnation: region.incarnation))
+  }
+
+  mutating func claim(_ region: Int) -> Bool {
+    if ending[region] {
+      ending[region] = false
+      return true
+    }
+    guard regions[region].claim(engine: engine) else { return false }
+    claimed[region] = true
+    return true
+  }
+
+  mutating func release(_ region: Int) { ending[region] = true }
+
+  mutating func settle(_ region: Int, incarnation: UInt64) -> Result<Bool, Refusal> {
+    pages[region].pointee.settle(incarnation: incarnation)
+  }
+
+  @inline(__always)
+  func load(_ region: Int, slot: UInt64) -> StoredPage { pages[region].pointee.load(slot) }
+
+  @inline(__always)
+  mutating func stage(_ region: Int, slot: UInt64) -> StagedPage? {
+    pages[region].pointee.stage(slot)
+  }
+
+  @inline(__always)
+  mutating func commit(_ region: Int, slot: UInt64, page: StagedPage, hashes: PageHashes) {
+    pages[region].pointee.commit(slot, page: page, hashes: hashes)
+  }
+
+  mutating func abandon(_ region: Int, page: StagedPage) { pages[region].pointee.abandon(page) }
+
+  mutating func clear(_ region: Int, slot: UInt64, count: Int) {
+    pages[region].pointee.clear(slot, count: count)
+  }
+
+  func status(_ region: Int) -> RegionStatus {
+    RegionStatus(
+      slots: pages[region].pointee.slots, stored: UInt64(pages[region].pointee.stored),
+      quota: UInt64(pages[region].pointee.quota))
+  }
+
+  mutating func note(_ event: ServerEvent) { log.note(event) }
+
+  /// Frees replaced pages, and gives back regions without a session; every frame that pointed to their
+  /// pages has been sent.
+  mutating func reclaim() {
+    for index in 0..<regionCount where claimed[index] {
+      pages[index].pointee.reclaim()
+      guard ending[index] else { continue }
+      ending[index] = false
+      claimed[index] = false
+      regions[index].release()
+    }
+  }
+
+  /// Lets other threads see how full the regions are.
+  mutating func publish() {
+    for index in 0..<regions.count where claimed[index] { regions[index].publish() }
+  }
+}

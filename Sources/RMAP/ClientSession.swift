@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: Apache-2.0
+import CRMAP
+
+/// What a client wants of its session.
+public struct ClientConfiguration: Sendable {
+  public var region: RegionName
+  public var token: Token
+  /// Slots wanted, 0 for all that the region has.
+  public var slots: UInt64
+  /// The link's MTU in bytes; the session's may be lower.
+  public var mtu: Int
+  /// Requests wanted outstanding at once.
+  public var queueDepth: Int
+  /// The server's address, or broadcast to find it.
+  public var server: MACAddress
+  /// A request without an answer for so long fails.
+  public var giveUp_ns: UInt64
+  /// Of the first attach; the client's wall clock in nanoseconds serves.
+  public var attachID: UInt64
+
+  public init(
+    region: RegionName, token: Token = .none, slots: UInt64 = 0, mtu: Int, queueDepth: Int,
+    server: MACAddress = .broadcast, giveUp_ns: UInt64 = 30_000_000_000, attachID: UInt64
+  ) {
+    precondition((Wire.minMTU...Wire.maxMTU).contains(mtu))
+    precondition((1...Wire.maxQueueDepth).contains(queueDepth))
+    self.region = region
+    self.token = token
+    self.slots = slots
+    self.mtu = mtu
+    self.queueDepth = queueDepth
+    self.server = server
+    self.giveUp_ns = giveUp_ns
+    self.attachID = attachID
+  }
+}
+
+/// How a client's request ended.
+public enum Outcome: Sendable, Equatable {
+  case done
+  /// The server refused, and says why.
+  case refused(Status)
+  /// No answer for as long as the client waits.
+  case timedOut
+}
+
+/// Takes what a client's session has finished.
+public protocol CompletionSink: ~Copyable {
+  /// - Parameters:
+  ///   - request: the number that `submit` was given.
+  ///   - outcome: for a read that is `.done`, the page is in the buffer.
+  mutating func completed(request: UInt64, outcome: Outcome)
+}
+
+/// The client's side of one session: requests, bytes and time in; messages and completions out.
+///
+/// Does no I/O, reads no clock, and allocates nothing after `init`. PROTOCOL.md gives the rules; the
+/// section numbers below are its. The module in `kmod/` does the same in the kernel.
+public struct ClientSession: ~Copyable {
+  /// Where the session is.
+  public enum State: Sendable, Equatable {
+    /// Asking the server for a session, for the first time or again.
+    case attaching
+    case live
+    /// The server refused the first attach; nothing more happens.
+    case refused(Status)
+    case detached
+  }
+
+  /// What a request asks for.
+  public enum Operation: UInt8, Sendable {
+    case read = 0x02
+    case write = 0x03
+    case discard = 0x04
+    case flush = 0x05
+  }
+
+  private enum Phase: UInt8 {
+    case free
+    case queued
+    case sent
+  }
+
+  private struct Pending {
+    var phase = Phase.free
+    var operation = Operation.read
+    var attempt: UInt8 = 0
+    /// READ: fragments still to come.
+    var missing: UInt8 = 0
+    /// Neighbours in the order of sending; `end` at the ends.
+    var previous: UInt16 = 0
+    var next: UInt16 = 0
+    var generation: UInt32 = 0
+    var count: UInt32 = 0
+    var slot: UInt64 = 0
+    var buffer: UnsafeMutableRawPointer?
+    var request: UInt64 = 0
+    var submitted_ns: UInt64 = 0
+    var sent_ns: UInt64 = 0
+  }
+
+  public private(set) var state = State.attaching
+  public private(set) var counters = ClientCounters()
+  /// What the server granted; nil before the first attach has succeeded.
+  public private(set) var grant: AttachReply?
+  /// The server's address, once it is known.
+  public private(set) var server: MACAddress
+  /// Of the store that the client's data is in; 0 before the first attach.
+  public private(set) var incarnation: UInt64 = 0
+
+  private let configuration: ClientConfiguration
+  private let table: UnsafeMutablePointer<Pending>
+  private let freeTags: UnsafeMutablePointer<UInt16>
+  private var freeCount: Int
+  private let queue: UnsafeMutablePointer<UInt16>
+  private var queueHead = 0
+  private var queueCount = 0
+  private static var end: UInt16 { UInt16.max }
+  private var oldest = ClientSession.end
+  private var newest = ClientSession.end
+  private var inFlight = 0
+  private var sessionID: UInt32 = 0
+  private var credits = 0
+  private var rtt = memx_rtt()
+  private var attachID: UInt64
+  private var attachAttempt = 0
+  /// What tells the reply to this attach, a refusal too, from late ones to those before it.
+  private var attachGeneration: UInt32 { UInt32(truncatingIfNeeded: attachID) }
+  private var nextAttach_ns: UInt64 = 0
+  private var lastSent_ns: UInt64 = 0
+  private var nextScan_ns: UInt64 = 0
+  private var mtu: Int
+  private let capacity: Int
+
+  public init(_ configuration: ClientConfiguration) {
+    self.configuration = configuration
+    capacity = configuration.queueDepth
+    server = configuration.server
+    attachID = configuration.attachID
+    mtu = configuration.mtu
+    table = .allocate(capacity: capacity)
+    table.initialize(repeating: Pending(), count: capacity)
+    freeTags = .allocate(capacity: capacity)
+    queue = .allocate(capacity: capacity)
+    freeCount = capacity
+    for tag in 0..<capacity { freeTags[tag] = UInt16(capacity - 1 - tag) }
+  }
+
+  deinit {
+    table.deallocate()
+    freeTags.deallocate()
+    queue.deallocate()
+  }
+
+  /// Requests submitted and not completed.
+  public var outstanding: Int { capacity - freeCount }
+
+  /// Has `submit` room for another request?
+  public var hasRoom: Bool { freeCount > 0 }
+
+  /// The smoothed round-trip time in nanoseconds, 0 before the first answer.
+  public var srtt_ns: UInt64 { rtt.srtt_ns }
+
+  // MARK: Requests
+
+  /// Takes a request in; `poll` sends it.
+  ///
+  /// - Parameters:
+  ///   - operation: what to do.
+  ///   - slot: the first slot.
+  ///   - count: slots to discard; 1 for a read or write.
+  ///   - buffer: 4,096 bytes that stay in place, and for a write unchanged, until completion.
+  ///   - request: comes back with the completion.
+  ///   - now_ns: of any monotonic clock, the same for every call.
+  /// - Returns: false when as many requests as the queue depth are outstanding.
+  public mutating func submit(
+    _ operation: Operation, slot: UInt64, count: UInt32 = 1, buffer: UnsafeMutableRawPointer?,
+    request: UInt64, now_ns: UInt64
+  ) -> Bool {
+    guard freeCount > 0 else { return false }
+    freeCount -= 1
+    let tag = freeTags[freeCount]
+    let at = table + Int(tag)
+    at.pointee.phase = .queued
+    at.pointee.operation = operation
+    at.pointee.slot = slot
+    at.pointee.count = operation == .discard ? count : 0
+    at.pointee.buffer = buffer
+    at.pointee.request = request
+    at.pointee.submitted_ns = now_ns
+    at.pointee.attempt = 0
+    at.pointee.missing = operation == .read ? Wire.allFragments : 0
+    at.pointee.generation &+= 1
+    enqueue(tag)
+    return true
+  }
+
+  private mutating func enqueue(_ tag: UInt16) {
+    queue[(queueHead + queueCount) % capacity] = tag
+    queueCount += 1
+  }
+
+  private mutating func finish(
+    _ tag: UInt16, _ outcome: Outcome, _ completions: inout some CompletionSink & ~Copyable
+  ) {
+    let at = table + Int(tag)
+    if at.pointee.phase == .sent {
+      unlink(tag)
+      inFlight -= 1
+    }
+    at.pointee.phase = .free
+    freeTags[freeCount] = tag
+    freeCount += 1
+    if outcome == .done { counters.completed += 1 } else { counters.failed += 1 }
+    completions.completed(request: at.pointee.request, outcome: outcome)
+  }
+
+  // MARK: Receiving
+
+  /// Takes in one frame.
+  ///
+  /// - Parameters:
+  ///   - frame: what is behind the Ethernet header; may be anything at all.
+  ///   - peer: the sender's address.
+  ///   - now_ns: now.
+  ///   - completions: told of every request that this frame completes.
+  public mutating func receive(
+    frame: UnsafeRawBufferPointer, from peer: MACAddress, now_ns: UInt64,
+    completions: inout some CompletionSink & ~Copyable
+  ) {
+    guard peer == server || server == .broadcast else {
+      counters.badFrames += 1
+      return
+    }
+    var reader = MessageReader(frame)
+    while true {
+      switch reader.next() {
+      case .message(let message):
+        handle(message, from: peer, now_ns: now_ns, completions: &completions)
+      case .fault(.checksum, _):
+        counters.badChecksums += 1
+        return
+      case .fault:
+        counters.badFrames += 1
+        return
+      case .end:
+        return
+      }
+    }
+  }
+
+  private mutating func handle(
+    _ message: Message, from peer: MACAddress, now_ns: UInt64,
+    completions: inout some CompletionSink & ~Copyable
+  ) {
+    let header = message.header
+    guard header.isReply, let status = header.statusCode else {
+      counters.badFrames += 1
+      return
+    }
+    if header.opcode == Opcode.attach.reply {
+      attached(message, status, from: peer, now_ns: now_ns)
+      return
+    }
+    guard state == .live, header.sessionID == sessionID else {
+      counters.lateReplies += 1
+      return
+    }
+    if header.opcode == Opcode.error.reply {
+      if status == .badSession { attachAgain(now_ns: now_ns) }
+      return
+    }
+    credits = max(1, Int(header.creditCount))
+    guard header.tagIndex != Wire.noTag else { return }
+    let tag = header.tagIndex
+    guard Int(tag) < capacity else {
+      counters.badFrames += 1
+      return
+    }
+    let at = table + Int(tag)
+    guard at.pointee.phase == .sent, at.pointee.generation == header.generationNumber,
+      at.pointee.operation.rawValue == header.request, at.pointee.slot == header.slotIndex
+    else {
+      counters.lateReplies += 1
+      return
+    }
+    if status == .ok, at.pointee.operation == .read {
+      guard take(message, at) else { return }
+    }
+    if header.attempt == at.pointee.attempt {
+      memx_rtt_sample(&rtt, at.pointee.sent_ns, now_ns)
+    }
+    if status != .ok {
+      finish(tag, .refused(status), &completions)
+    } else if at.pointee.missing == 0 {
+      finish(tag, .done, &completions)
+    }
+  }
+
+  /// Copies what a reply to READ carries, if it is still missing.
+  private mutating func take(_ message: Message, _ at: UnsafeMutablePointer<Pending>) -> Bool {
+    let carried = message.header.fragments
+    let length = message.payload.count
+    let buffer = at.pointee.buffer!
+    if carried == Wire.allFragments {
+      if length == 0 {
+        buffer.initializeMemory(as: UInt8.self, repeating: 0, count: Wire.pageBytes)
+      } else if length == Wire.pageBytes {
+        buffer.copyMemory(from: message.payload.baseAddress!, byteCount: length)
+      } else {
+        counters.badFrames += 1
+        return false
+      }
+      at.pointee.missing = 0
+      return true
+    }
+    let fragment = carried.trailingZeroBitCount
+    guard carried != 0, carried == 1 << UInt8(fragment), fragment < Wire.fragments,
+      length == Wire.fragmentLength(fragment)
+    else {
+      counters.badFrames += 1
+      return false
+    }
+    guard at.pointee.missing & carried != 0 else {
+      counters.lateReplies += 1
+      return false
+    }
+    (buffer + Wire.fragmentOffset(fragment)).copyMemory(
+      from: message.payload.baseAddress!, byteCount: length)
+    at.pointee.missing &= ~carried
+    return true
+  }
+
+  private mutating func attached(
+    _ message: Message, _ status: Status, from peer: MACAddress, now_ns: UInt64
+  ) {
+    guard state == .attaching, message.header.generationNumber == attachGeneration else {
+      counters.lateReplies += 1
+      return
+    }
+    guard status == .ok else {
+      // A server that has come back may refuse for a moment; only the first attach takes no for an answer.
+      if grant == nil { state = .refused(status) }
+      return
+    }
+    guard let reply = AttachReply(payload: message.payload), reply.attachID == attachID,
+      message.header.sessionID != 0, Int(reply.queueDepth) <= configuration.queueDepth
+    else {
+      counters.badFrames += 1
+      return
+    }
+    server = peer
+    sessionID = message.header.sessionID
+    grant = reply
+    incarnation = reply.incarnation
+    mtu = min(Int(reply.mtu), configuration.mtu)
+    credits = max(1, min(Int(message.header.creditCount), Int(reply.queueDepth)))
+    rtt = memx_rtt()
+    state = .live
+    counters.attaches += 1
+    requeueAll(now_ns: now_ns)
+  }
+
+  /// Puts everything outstanding back in the queue, under the new session's cookies.
+  private mutating func requeueAll(now_ns: UInt64) {
+    (oldest, newest, inFlight) = (Self.end, Self.end, 0)
+    (queueHead, queueCount) = (0, 0)
+    for tag in 0..<capacity {
+      let at = table + tag
+      at.pointee.generation = 0
+      guard at.pointee.phase != .free else { continue }
+      at.pointee.phase = .queued
+      at.pointee.generation = 1
+      at.pointee.attempt = 0
+      at.pointee.missing = at.pointee.operation == .read ? Wire.allFragments : 0
+      enqueue(UInt16(tag))
+    }
+  }
+
+  private mutating func attachAgain(now_ns: UInt64) {
+    state = .attaching
+    attachID &+= 1
+    attachAttempt = 0
+    nextAttach_ns = now_ns
+    sessionID = 0
+  }
+
+  // MARK: Sending
+
+  /// Sends what is due: new requests, what counts as lost, attach, keep-alive; fails what has waited
+  /// too long.
+  ///
+  /// - Returns: when to call again at the latest.
+  public mutating func poll(
+    now_ns: UInt64, sink: inout some FrameSink & ~Copyable,
+    completions: inout some CompletionSink & ~Copyable
+  ) -> UInt64 {
+    switch state {
+    case .refused, .detached:
+      return .max
+    case .attaching:
+      if now_ns >= nextScan_ns { scan(now_ns: now_ns, sink: &sink, completions: &completions) }
+      if now_ns >= nextAttach_ns { sendAttach(now_ns: now_ns, sink: &sink) }
+      return min(nextAttach_ns, nextScan_ns)
+    case .live:
+      break
+    }
+    while oldest != Self.end, memx_rtt_overtaken(&rtt, table[Int(oldest)].sent_ns) != 0 {
+      counters.overtaken += 1
+      resend(oldest, now_ns: now_ns, sink: &sink)
+    }
+    if now_ns >= nextScan_ns {
+      scan(now_ns: now_ns, sink: &sink, completions: &completions)
+      guard state == .live else { return now_ns }
+    }
+    while queueCount > 0, inFlight < credits {
+      guard let tag = nextQueued() else { break }
+      table[Int(tag)].phase = .sent
+      inFlight += 1
+      send(tag, now_ns: now_ns, sink: &sink)
+    }
+    let keepAlive_ns = lastSent_ns + UInt64(grant!.sessionTimeout_ms) * 1_000_000 / 3
+    if now_ns >= keepAlive_ns {
+      counters.keepAlives += 1
+      lastSent_ns = now_ns
+      let header = Header(opcode: Opcode.keepAlive.rawValue, session: sessionID)
+      sink.append(header.sealed(), to: server, mtu: mtu)
+    }
+    return outstanding > 0 ? nextScan_ns : keepAlive_ns
+  }
+
+  /// Looks at every outstanding request: is its timeout over, has it waited too long?
+  private mutating func scan(
+    now_ns: UInt64, sink: inout some FrameSink & ~Copyable,
+    completions: inout some CompletionSink & ~Copyable
+  ) {
+    nextScan_ns = now_ns + UInt64(MEMX_RTO_MIN_NS) / 2
+    var gaveUp = false
+    for tag in 0..<UInt16(capacity) where table[Int(tag)].phase != .free {
+      let at = table[Int(tag)]
+      if now_ns &- at.submitted_ns > configuration.giveUp_ns {
+        if at.phase == .queued { dequeue(tag) } else { gaveUp = true }
+        finish(tag, .timedOut, &completions)
+      } else if state == .live, at.phase == .sent,
+        now_ns &- at.sent_ns >= memx_rto_ns(&rtt, UInt32(at.attempt))
+      {
+        counters.timeouts += 1
+        resend(tag, now_ns: now_ns, sink: &sink)
+      }
+    }
+    // A late copy of what was given up must not hurt what comes after (section 5); of what was not
+    // sent in this session there is none.
+    if gaveUp, state == .live { attachAgain(now_ns: now_ns) }
+  }
+
+  /// Takes the next queued request out of the queue, under a tag that the server has granted; nil
+  /// when each such tag is in use by a request that has been sent.
+  private mutating func nextQueued() -> UInt16? {
+    let granted = grant!.queueDepth
+    for _ in 0..<queueCount {
+      let tag = queue[queueHead]
+      queueHead = (queueHead + 1) % capacity
+      queueCount -= 1
+      if tag < granted { return tag }
+      if let index = (0..<freeCount).first(where: { freeTags[$0] < granted }) {
+        let other = freeTags[index]
+        freeTags[index] = tag
+        let generation = table[Int(other)].generation
+        table[Int(other)] = table[Int(tag)]
+        table[Int(other)].generation = generation &+ 1
+        table[Int(tag)].phase = .free
+        return other
+      }
+      enqueue(tag)
+    }
+    return nil
+  }
+
+  private mutating func dequeue(_ tag: UInt16) {
+    var kept = 0
+    for index in 0..<queueCount {
+      let other = queue[(queueHead + index) % capacity]
+      guard other != tag else { continue }
+      queue[(queueHead + kept) % capacity] = other
+      kept += 1
+    }
+    queueCount = kept
+  }
+
+  private mutating func resend(
+    _ tag: UInt16, now_ns: UInt64, sink: inout some FrameSink & ~Copyable
+  ) {
+    unlink(tag)
+    let attempt = table[Int(tag)].attempt
+    table[Int(tag)].attempt = attempt == .max ? attempt : attempt + 1
+    send(tag, now_ns: now_ns, sink: &sink)
+  }
+
+  private mutating func send(
+    _ tag: UInt16, now_ns: UInt64, sink: inout some FrameSink & ~Copyable
+  ) {
+    let at = table + Int(tag)
+    at.pointee.sent_ns = now_ns
+    lastSent_ns = now_ns
+    link(tag)
+    var header = Header(
+      opcode: at.pointee.operation.rawValue, attempt: at.pointee.attempt, session: sessionID,
+      tag: tag, generation: at.pointee.generation, slot: at.pointee.slot,
+      fragments: at.pointee.missing, count: at.pointee.count)
+    guard at.pointee.operation == .write else {
+      sink.append(header.sealed(), to: server, mtu: mtu)
+      return
+    }
+    let page = UnsafeRawPointer(at.pointee.buffer!)
+    let pieces = mtu >= Wire.wholePageMTU ? 1 : Wire.fragments
+    for piece in 0..<pieces {
+      let bytes =
+        pieces == 1
+        ? UnsafeRawBufferPointer(start: page, count: Wire.pageBytes)
+        : UnsafeRawBufferPointer(
+          start: page + Wire.fragmentOffset(piece), count: Wire.fragmentLength(piece))
+      header.fragments = pieces == 1 ? Wire.allFragments : 1 << UInt8(piece)
+      header.length = UInt16(bytes.count).littleEndian
+      sink.append(
+        header.sealed(payloadHash: payloadHash(bytes)), payload: bytes, to: server, mtu: mtu)
+    }
+  }
+
+  private mutating func sendAttach(now_ns: UInt64, sink: inout some FrameSink & ~Copyable) {
+    // Two attempts at the link's MTU, two at what every path carries, and so on in turn.
+    let asked =
+      attachAttempt & 2 == 0 ? configuration.mtu : min(configuration.mtu, Wire.fallbackMTU)
+    let request = AttachRequest(
+      region: configuration.region, token: configuration.token, slots: configuration.slots,
+      attachID: attachID, incarnation: incarnation, mtu: UInt16(asked),
+      queueDepth: UInt16(configuration.queueDepth))
+    let payload = request.payload
+    payload.withUnsafeBytes { bytes in
+      let header = Header(
+        opcode: Opcode.attach.rawValue, attempt: UInt8(min(attachAttempt, 255)), session: 0,
+        generation: attachGeneration, length: bytes.count)
+      sink.appendPadded(
+        header.sealed(payloadHash: payloadHash(bytes)), copying: bytes,
+        to: grant == nil ? configuration.server : server, mtu: asked)
+    }
+    let wait_ns: UInt64 = min(100_000_000 << UInt64(min(attachAttempt / 4, 4)), 1_000_000_000)
+    nextAttach_ns = now_ns + wait_ns
+    lastSent_ns = now_ns
+    attachAttempt += 1
+  }
+
+  /// Says goodbye; the region keeps its pages. Outstanding requests are dropped without a completion.
+  public mutating func detach(sink: inout some FrameSink & ~Copyable) {
+    if state == .live {
+      let header = Header(opcode: Opcode.detach.rawValue, session: sessionID)
+      sink.append(header.sealed(), to: server, mtu: mtu)
+    }
+    state = .detached
+  }
+
+  // MARK: The list of sent requests, oldest first
+
+  private mutating func link(_ tag: UInt16) {
+    table[Int(tag)].previous = newest
+    table[Int(tag)].next = Self.end
+    if newest == Self.end { oldest = tag } else { table[Int(newest)].next = tag }
+    newest = tag
+  }
+
+  private mutating func unlink(_ tag: UInt16) {
+    let (previous, next) = (table[Int(tag)].previous, table[Int(tag)].next)
+    if previous == Self.end { oldest = next } else { table[Int(previous)].next = next }
+    if next == Self.end { newest = previous } else { table[Int(next)].previous = previous }
+  }
+}

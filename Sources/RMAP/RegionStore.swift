@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Payload hashes of a stored page (XXH64, seed 0), as they came with its WRITE; 0 is unknown.
+///
+/// With them a page is sent again without being read, and what the client checks is the page
+/// as it left the client.
+public struct PageHashes: Sendable, Equatable {
+  public var whole: UInt64
+  public var fragment0: UInt64
+  public var fragment1: UInt64
+  public var fragment2: UInt64
+
+  @inlinable
+  public init(whole: UInt64 = 0, fragments: (UInt64, UInt64, UInt64) = (0, 0, 0)) {
+    self.whole = whole
+    (fragment0, fragment1, fragment2) = fragments
+  }
+
+  /// The hash of one fragment.
+  @inlinable
+  public subscript(fragment: Int) -> UInt64 {
+    get { fragment == 0 ? fragment0 : fragment == 1 ? fragment1 : fragment2 }
+    set {
+      switch fragment {
+      case 0: fragment0 = newValue
+      case 1: fragment1 = newValue
+      default: fragment2 = newValue
+      }
+    }
+  }
+}
+
+/// A page that a WRITE is gathering beside its slot; means nothing outside its store.
+public struct StagedPage: Sendable {
+  /// Where the page's 4,096 bytes go.
+  public var bytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(bitPattern: address)! }
+  /// The store's own name for the page.
+  public var frame: UInt32
+  @usableFromInline var address: UInt
+
+  @inlinable
+  public init(bytes: UnsafeMutableRawPointer, frame: UInt32) {
+    address = UInt(bitPattern: bytes)
+    self.frame = frame
+  }
+}
+
+/// What a slot holds.
+public enum StoredPage {
+  /// A page, which stays where it is until the link has been flushed.
+  case page(UnsafeRawPointer, PageHashes)
+  case zeros
+  /// Gone with an earlier incarnation.
+  case lost
+}
+
+/// A region that a client may attach to, as `RegionStore.find` answers.
+public struct RegionGrant: Sendable {
+  /// The store's index of the region.
+  public var region: Int
+  public var slots: UInt64
+  public var incarnation: UInt64
+
+  public init(region: Int, slots: UInt64, incarnation: UInt64) {
+    self.region = region
+    self.slots = slots
+    self.incarnation = incarnation
+  }
+}
+
+/// What happened in a session that an operator would want to know. None of it is on the page path.
+public enum ServerEvent: Sendable {
+  case attached(region: RegionName, peer: MACAddress, session: UInt32, mtu: Int, queueDepth: Int)
+  case refused(region: RegionName?, peer: MACAddress, status: Status)
+  case detached(session: UInt32, peer: MACAddress)
+  /// Nothing was heard for the session timeout.
+  case expired(session: UInt32, peer: MACAddress)
+  /// The same client attached again.
+  case replaced(session: UInt32, peer: MACAddress)
+  /// Malformed or forged traffic, answered with `status` or dropped.
+  case faulty(peer: MACAddress, status: Status)
+}
+
+/// The regions behind a server: who may attach to which, and their pages.
+///
+/// `region` below is always an index that `find` gave and `claim` confirmed, `slot` always below the
+/// region's number of slots: the session layer has checked both.
+public protocol RegionStore: ~Copyable {
+  /// Looks the region up and checks token and address.
+  func find(_ request: AttachRequest, from peer: MACAddress) -> Result<RegionGrant, Refusal>
+  /// Takes the region for this server's sessions; false when a server on another link has it.
+  mutating func claim(_ region: Int) -> Bool
+  /// Gives the region back.
+  mutating func release(_ region: Int)
+  /// Settles what unwritten slots are for a client that says its data is in `incarnation`.
+  ///
+  /// - Returns: true when that data is lost; a refusal when, besides, the region holds pages by now,
+  ///   which the client would take for its own.
+  mutating func settle(_ region: Int, incarnation: UInt64) -> Result<Bool, Refusal>
+
+  func load(_ region: Int, slot: UInt64) -> StoredPage
+  /// A page to gather a WRITE in, or nil when quota or memory is used up. `slot` is the one to be
+  /// written: a page that replaces another takes nothing from the quota.
+  mutating func stage(_ region: Int, slot: UInt64) -> StagedPage?
+  /// Makes the staged page the slot's.
+  mutating func commit(_ region: Int, slot: UInt64, page: StagedPage, hashes: PageHashes)
+  /// Takes back a staged page that is not going to be committed.
+  mutating func abandon(_ region: Int, page: StagedPage)
+  /// Makes the slots read as zeros, whatever incarnation they were written in.
+  mutating func clear(_ region: Int, slot: UInt64, count: Int)
+  func status(_ region: Int) -> RegionStatus
+  mutating func note(_ event: ServerEvent)
+}
+
+/// Why an ATTACH is not granted.
+public struct Refusal: Error, Sendable {
+  public var status: Status
+  public init(_ status: Status) { self.status = status }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a server's sessions have counted since it started. One writer: the link's engine.
+public struct ServerCounters: Sendable, Equatable {
+  public var reads: UInt64 = 0
+  public var writes: UInt64 = 0
+  /// Pages of zeros among the reads, which travel without payload.
+  public var zeroReads: UInt64 = 0
+  public var discardRequests: UInt64 = 0
+  public var discardedSlots: UInt64 = 0
+  public var flushes: UInt64 = 0
+  public var keepAlives: UInt64 = 0
+  public var attaches: UInt64 = 0
+  public var attachesRefused: UInt64 = 0
+  public var detaches: UInt64 = 0
+  public var sessionsExpired: UInt64 = 0
+  /// Requests that came again: answered again, not carried out again.
+  public var repeatedRequests: UInt64 = 0
+  /// Late duplicates of requests that their client has done with: dropped.
+  public var staleRequests: UInt64 = 0
+  public var truncatedFrames: UInt64 = 0
+  public var badChecksums: UInt64 = 0
+  public var badVersions: UInt64 = 0
+  public var badOpcodes: UInt64 = 0
+  public var badMessages: UInt64 = 0
+  public var badSessions: UInt64 = 0
+  public var outOfRange: UInt64 = 0
+  public var noSpace: UInt64 = 0
+  public var lostReads: UInt64 = 0
+  /// ERROR replies that the rate limit held back.
+  public var errorsSuppressed: UInt64 = 0
+
+  public init() {}
+}

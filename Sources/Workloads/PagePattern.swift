@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a page holds, as a function of the run's seed, the page and how often it was written:
+/// a page of another place or an earlier version is as wrong as a damaged one, and no two words
+/// compress each other.
+struct PagePattern {
+  private let seed: UInt64
+
+  init(seed: UInt64) { self.seed = mix(seed) }
+
+  @inline(__always) private func start(page: Int, version: Int) -> UInt64 {
+    mix(seed ^ mix(UInt64(truncatingIfNeeded: page)) &+ UInt64(truncatingIfNeeded: version))
+  }
+
+  // One multiplication a word: emulated guests run this too.
+  @inline(__always) private func word(_ index: Int, _ start: UInt64) -> UInt64 {
+    let x = (start &+ UInt64(truncatingIfNeeded: index)) &* golden
+    return x ^ (x &>> 32)
+  }
+
+  /// Writes version `version` of page `page` to `words`; the first store is timed.
+  @inline(__always) func write(
+    page: Int, version: Int, to words: UnsafeMutablePointer<UInt64>, _ meter: inout Meter
+  ) {
+    let start = start(page: page, version: version)
+    meter.store(words, word(0, start))
+    for index in 1..<pageWords { words[index] = word(index, start) }
+  }
+
+  /// Makes sure that `words` is version `version` of page `page`; the first load is timed.
+  @inline(__always) func check(
+    page: Int, version: Int, in words: UnsafeMutablePointer<UInt64>, _ meter: inout Meter
+  ) throws(WrongData) {
+    let start = start(page: page, version: version)
+    var difference = meter.load(words) ^ word(0, start)
+    for index in 1..<pageWords { difference |= words[index] ^ word(index, start) }
+    if difference != 0 { throw wrong(page, start, words) }
+  }
+
+  @inline(never) private func wrong(
+    _ page: Int, _ start: UInt64, _ words: UnsafeMutablePointer<UInt64>
+  ) -> WrongData {
+    for index in 0..<pageWords where words[index] != word(index, start) {
+      return WrongData(
+        page: page, word: index, expected: word(index, start), found: words[index])
+    }
+    return WrongData("page \(page) was wrong once and is right when read again")
+  }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Glibc
+import RMAP
+
+/// What the requests of a run are.
+enum AccessPattern: String, ExpressibleByArgument, CaseIterable {
+  case randread, randwrite, seqread, seqwrite
+
+  var isWrite: Bool { self == .randwrite || self == .seqwrite }
+  var isRandom: Bool { self == .randread || self == .randwrite }
+}
+
+struct Rmap: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Drives a memory server from user mode and reports pages/s and latency.",
+    discussion: """
+      Latency is from handing a request to the session until its page (or acknowledgement) is there: \
+      a full round trip. The first 200 ms of a run are not counted.
+
+      Needs CAP_NET_RAW, and the region to itself.
+      """)
+
+  @Option(help: "Ethernet interface that leads to the server.")
+  var link: String
+
+  @Option(help: "The server's Ethernet address; by default it is found by broadcast.")
+  var server: String?
+
+  @Option(help: "Region to attach to.")
+  var region: String
+
+  @Option(help: "The region's token.")
+  var token: String = ""
+
+  @Option(name: .customLong("case"), help: "randread, randwrite, seqread or seqwrite.")
+  var pattern: AccessPattern = .randread
+
+  @Option(help: "Requests outstanding at once, 1 to 512.")
+  var queueDepth: Int = 32
+
+  @Option(help: "Most bytes behind the Ethernet header; the interface's MTU by default.")
+  var mtu: Int = 0
+
+  @Option(help: "Seconds to measure.")
+  var duration: Double = 5
+
+  @Option(help: "Use only the first so many slots of the region; all by default.")
+  var slots: UInt64 = 0
+
+  @Option(help: "Seed of the access order and of the pages' contents.")
+  var seed: UInt64 = 1
+
+  @Option(help: "Poll for replies so long before sleeping, in microseconds.")
+  var busyPollUs: UInt64 = 50
+
+  @Option(help: "Fail a request that has had no answer for so many seconds.")
+  var timeout: Double = 30
+
+  @Option(help: "Process id of a server on this machine, whose CPU time is reported too.")
+  var serverPid: Int32?
+
+  @Flag(help: "Write random bytes to every slot first.")
+  var fill = false
+
+  @Flag(help: "Check every page read against what was last written there; implies --fill.")
+  var verify = false
+
+  @Flag(help: "Print one JSON object.")
+  var json = false
+
+  func validate() throws {
+    guard (1...Wire.maxQueueDepth).contains(queueDepth) else {
+      throw ValidationError("--queue-depth must be 1 to \(Wire.maxQueueDepth)")
+    }
+    guard mtu == 0 || (Wire.minMTU...Wire.maxMTU).contains(mtu) else {
+      throw ValidationError("--mtu must be \(Wire.minMTU) to \(Wire.maxMTU)")
+    }
+    guard duration > 0, duration <= 3600 else {
+      throw ValidationError("--duration must be above 0 and at most 3600 seconds")
+    }
+    guard timeout > 0, timeout <= 86_400 else {
+      throw ValidationError("--timeout must be above 0 and at most 86400 seconds")
+    }
+    guard RegionName(region) != nil else {
+      throw ValidationError("--region must be 1 to 31 of A-Z a-z 0-9 . _ -")
+    }
+    guard Token(token) != nil else { throw ValidationError("--token has at most 32 bytes") }
+    if let server, MACAddress(server) == nil {
+      throw ValidationError("--server must be an address like 52:54:00:12:34:56")
+    }
+  }
+
+  func run() throws {
+    var client = try RmapClient(
+      link: link, mtu: mtu, queueDepth: queueDepth, region: RegionName(region)!,
+      token: Token(token)!, server: server.flatMap(MACAddress.init) ?? .broadcast,
+      giveUp_ns: UInt64(timeout * 1e9), busyPoll_us: busyPollUs)
+    let granted = try client.attach()
+    guard slots <= granted else {
+      throw ValidationError("--slots is \(slots), but the region has \(granted)")
+    }
+    let slots = self.slots == 0 ? granted : self.slots
+    var load = PageLoad(slots: slots, queueDepth: queueDepth, seed: seed, verify: verify)
+    if fill || verify {
+      try client.run(&load, .fill, duration_s: nil)
+    }
+    load.beginWarmUp()
+    try client.run(&load, .measured(pattern), duration_s: 0.2)
+    load.beginMeasurement()
+    let before = CPUUse(serverPid: serverPid)
+    let elapsed_s = try client.run(&load, .measured(pattern), duration_s: duration)
+    let used = CPUUse(serverPid: serverPid).since(before)
+    let report = RmapReport(
+      pattern: pattern, queueDepth: queueDepth, mtu: client.mtu, elapsed_s: elapsed_s, load: load,
+      counters: client.counters, used: used, verified: verify)
+    client.detach()
+    print(json ? report.json : report.text)
+    guard load.wrongPages == 0, load.failures == 0 else { throw ExitCode.failure }
+  }
+}

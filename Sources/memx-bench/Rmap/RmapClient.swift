@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Links
+import RMAP
+
+/// Why a run ended early.
+struct RmapError: Error, CustomStringConvertible {
+  let description: String
+}
+
+/// A user-mode client on one Ethernet link: the loop that joins session, ring and sender.
+struct RmapClient: ~Copyable {
+  private var link: EthernetLink
+  private var sender: EthernetSender
+  private var session: ClientSession
+  private let busyPoll_ns: UInt64
+  let mtu: Int
+
+  init(
+    link name: String, mtu: Int, queueDepth: Int, region: RegionName, token: Token,
+    server: MACAddress, giveUp_ns: UInt64, busyPoll_us: UInt64
+  ) throws {
+    link = try EthernetLink(name, ringFrames: 2048, mtu: mtu)
+    sender = EthernetSender(socket: link.fileDescriptor, source: link.address)
+    self.mtu = link.mtu
+    busyPoll_ns = busyPoll_us * 1000
+    var wall = timespec()
+    clock_gettime(CLOCK_REALTIME, &wall)
+    session = ClientSession(
+      ClientConfiguration(
+        region: region, token: token, mtu: link.mtu, queueDepth: queueDepth, server: server,
+        giveUp_ns: giveUp_ns,
+        attachID: UInt64(wall.tv_sec) * 1_000_000_000 + UInt64(wall.tv_nsec)))
+  }
+
+  var counters: ClientCounters { session.counters }
+
+  /// Opens the session.
+  ///
+  /// - Returns: slots of the region.
+  /// - Throws: when the server refuses, or nobody answers for five seconds.
+  mutating func attach() throws -> UInt64 {
+    let end_ns = monotonic_ns() + 5_000_000_000
+    var nothing = IgnoredCompletions()
+    while session.state == .attaching {
+      let now_ns = monotonic_ns()
+      guard now_ns < end_ns else {
+        throw RmapError(
+          description:
+            "no server answered on \(link.name) within 5 s; is memxd running on the other"
+            + " end, and the link up?")
+      }
+      while let frame = link.next() {
+        session.receive(
+          frame: frame.bytes, from: frame.source, now_ns: now_ns, completions: &nothing)
+      }
+      _ = session.poll(now_ns: now_ns, sink: &sender, completions: &nothing)
+      sender.flush()
+      link.wait(timeout_ms: 10)
+    }
+    if case .refused(let status) = session.state {
+      throw RmapError(description: "attach refused: \(status)")
+    }
+    return session.grant!.slots
+  }
+
+  /// Runs requests of `load` until it has no more, or the time is over and all are answered.
+  ///
+  /// - Returns: seconds from the first request to the last answer.
+  @discardableResult
+  mutating func run(_ load: inout PageLoad, _ phase: LoadPhase, duration_s: Double?) throws
+    -> Double
+  {
+    let start_ns = monotonic_ns()
+    let end_ns = duration_s.map { start_ns + UInt64($0 * 1e9) } ?? .max
+    var lastFrame_ns = start_ns
+    load.begin(phase)
+    while true {
+      var count = 0
+      let arrived_ns = monotonic_ns()
+      load.now_ns = arrived_ns
+      while count < 32, let frame = link.next() {
+        session.receive(
+          frame: frame.bytes, from: frame.source, now_ns: arrived_ns, completions: &load)
+        count += 1
+      }
+      let now_ns = count > 0 ? monotonic_ns() : arrived_ns
+      load.now_ns = now_ns
+      if now_ns < end_ns {
+        while session.hasRoom, let request = load.next() {
+          _ = session.submit(
+            request.operation, slot: request.slot, buffer: request.buffer,
+            request: UInt64(request.index), now_ns: now_ns)
+        }
+      }
+      let due_ns = session.poll(now_ns: now_ns, sink: &sender, completions: &load)
+      sender.flush()
+      if session.outstanding == 0, now_ns >= end_ns || load.isExhausted { break }
+      if count > 0 {
+        lastFrame_ns = now_ns
+      } else if now_ns &- lastFrame_ns >= busyPoll_ns {
+        let wait_ms = due_ns > now_ns ? min((due_ns - now_ns) / 1_000_000, 100) : 0
+        if wait_ms > 0 { link.wait(timeout_ms: Int32(wait_ms)) }
+      } else {
+        // Whoever else wants this core gets it: it may be the very one whose frame we wait for.
+        sched_yield()
+      }
+    }
+    return Double(monotonic_ns() - start_ns) / 1e9
+  }
+
+  mutating func detach() {
+    session.detach(sink: &sender)
+    sender.flush()
+  }
+}
+
+private struct IgnoredCompletions: CompletionSink {
+  mutating func completed(request: UInt64, outcome: Outcome) {}
+}

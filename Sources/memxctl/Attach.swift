@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Console
+import Control
+import Glibc
+
+struct Attach: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Attach a region of a memory server as a block device.",
+    discussion: """
+      Prints the device's name once it can be used. With --swap it is swap space in use. A \
+      region that holds data of an earlier attachment keeps it, unless --swap writes over its start.
+      """)
+
+  @Option(
+    help: ArgumentHelp("Network interface towards the server.", valueName: "interface"),
+    completion: .shellCommand("ls /sys/class/net"), transform: Word.link)
+  var link: String
+
+  @Option(
+    help: ArgumentHelp("Region to attach, as the server names it.", valueName: "name"),
+    transform: Word.region)
+  var region: String
+
+  @Option(
+    help: ArgumentHelp(
+      "The server's address on that link. Left out, the server is found by broadcast.",
+      valueName: "mac"),
+    transform: Word.server)
+  var server: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The region's token. Other users can see it in ps; --token-file hides it.",
+      valueName: "text"),
+    transform: Word.token)
+  var token: String?
+
+  @Option(
+    help: ArgumentHelp("File whose first line is the region's token.", valueName: "file"),
+    completion: .file())
+  var tokenFile: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Take so much of the region, in bytes or with K, M, G, T; a whole number of 4K pages. "
+        + "Left out, all of it.", valueName: "size"),
+    transform: { text in
+      let size = try ByteSize(parsing: text)
+      guard size.bytes > 0, size.bytes % 4096 == 0 else {
+        throw ValidationError("'\(text)' is not a whole number of 4096-byte pages; try 512M")
+      }
+      return size.bytes
+    })
+  var size: UInt64?
+
+  @Option(
+    help: ArgumentHelp(
+      "Requests fail after so long without an answer, 1 to 86400 (default: 30).",
+      valueName: "seconds"),
+    transform: { try Word.number($0, in: 1...86400, unit: "seconds") })
+  var timeout: Int?
+
+  @Option(
+    help: ArgumentHelp("Requests in flight at most, 1 to 512 (default: 128).", valueName: "n"),
+    transform: { try Word.number($0, in: 1...512, unit: "requests") })
+  var queueDepth: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Largest payload of a frame, 1416 to 9000 (default: the link's own).", valueName: "bytes"),
+    transform: { try Word.number($0, in: 1416...9000, unit: "bytes") })
+  var mtu: Int?
+
+  @Flag(help: "Run mkswap on the device and swap to it.")
+  var swap = false
+
+  @Option(
+    help: ArgumentHelp(
+      "With --swap: its priority, 0 to 32767; higher is used first.", valueName: "n"),
+    transform: { try Word.number($0, in: 0...32767, unit: "as a priority") })
+  var priority: Int?
+
+  @Flag(help: "With --swap: discard freed swap slots, which frees their memory on the server.")
+  var discard = false
+
+  @Flag(
+    help: "With --swap: leave vm.min_free_kbytes as it is, even if it is too low for the network.")
+  var keepMinFree = false
+
+  @OptionGroup var output: Output
+
+  func validate() throws {
+    if token != nil, tokenFile != nil {
+      throw ValidationError("--token and --token-file both name the token; give one of them")
+    }
+    if !swap, priority != nil || discard || keepMinFree {
+      throw ValidationError(
+        "--priority, --discard and --keep-min-free say how to swap; give --swap with them")
+    }
+  }
+
+  func run() throws {
+    let files = KernelFiles.fromEnvironment()
+    try output.report { () throws(Failure) in
+      var request = AttachRequest(link: link, region: region)
+      request.server = server
+      request.token = try tokenFile.map(tokenIn) ?? token
+      request.sizeBytes = size
+      request.timeoutS = timeout
+      request.queueDepth = queueDepth
+      request.mtu = mtu
+      let options = swap ? SwapOptions(priority: priority, discard: discard) : nil
+      // Before there is swap, so that no page can wait for a network that waits for memory.
+      if swap, !keepMinFree, let reserve = try NetworkReserve.raise(files) {
+        printLine(
+          "memxctl: vm.min_free_kbytes raised from \(reserve.formerKiB) to \(reserve.currentKiB), so"
+            + " that the network can work while memory is short", to: STDERR_FILENO)
+      }
+      let device = try request.attach(files, swap: options, MachineSwapTools())
+      let status = try DeviceStatus(device, files)
+      printLine(output.json ? status.json(event: "attached").line : device.path)
+    }
+  }
+
+  private func tokenIn(_ path: String) throws(Failure) -> String {
+    let text: String
+    do {
+      text = try readSmallFile(path)
+    } catch {
+      throw Failure(.failed, "cannot read the token file \(path): \(error)", errno: error.name)
+    }
+    do {
+      return try Word.token(String(text.prefix { !$0.isNewline }))
+    } catch {
+      throw Failure(.failed, "the first line of \(path) is no token: \(error)")
+    }
+  }
+}

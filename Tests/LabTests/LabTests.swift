@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import Lab
+import Testing
+
+/// What boots machines; one after the other, since each takes all of the processors.
+@Suite("Lab", .serialized)
+struct LabTests {
+  static let lab = Lab(progress: Progress(shown: true))
+
+  @Test(
+    "memx.ko builds without a complaint of compiler or sparse", arguments: KernelSeries.allCases)
+  func moduleIsClean(series: KernelSeries) async throws {
+    let kernel = try await Self.lab.kernel(series)
+    let complaints = try await ModuleBuild(cache: Self.lab.cache, progress: Self.lab.progress)
+      .complaints(for: kernel)
+    #expect(complaints == [])
+  }
+
+  @Test(
+    "Guests on both kernels", .timeLimit(.minutes(10)),
+    arguments: [Scenario.attach, .badDays, .lostMemory, .pressure], KernelSeries.allCases)
+  func scenario(_ scenario: Scenario, series: KernelSeries) async throws {
+    let report = await scenario.run(Self.lab, on: series)
+    #expect(report.failures == [])
+  }
+}
+
+extension Scenario: CustomTestStringConvertible {
+  public var testDescription: String { name }
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Everything that differs between the kernels memx builds for, 6.1 and later.
+ * Forced in front of every file; no other file tests a version. Each test
+ * names the kernel that made the change.
+ */
+#ifndef MEMX_COMPAT_H
+#define MEMX_COMPAT_H
+
+#include <linux/kconfig.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "memx needs Linux 6.1 or later"
+#endif
+#if !IS_ENABLED(CONFIG_NETFILTER_INGRESS)
+#error "memx needs CONFIG_NETFILTER_INGRESS"
+#endif
+#if !IS_ENABLED(CONFIG_XXHASH)
+#error "memx needs CONFIG_XXHASH"
+#endif
+
+/* 6.4 made the class and its attributes constant. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define memx_class_const const
+#else
+#define memx_class_const
+#endif
+
+/* 6.5 opens the disk, where there was a block device; and has its own modes. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define MEMX_DISK_OPS(name, open_disk, release_disk, ...)		\
+static int name##_open(struct gendisk *disk, blk_mode_t mode)		\
+{									\
+	return open_disk(disk);						\
+}									\
+static void name##_release(struct gendisk *disk)			\
+{									\
+	release_disk(disk);						\
+}									\
+static const struct block_device_operations name = {			\
+	.open = name##_open,						\
+	.release = name##_release,					\
+	__VA_ARGS__							\
+}
+#else
+#define MEMX_DISK_OPS(name, open_disk, release_disk, ...)		\
+static int name##_open(struct block_device *bdev, fmode_t mode)		\
+{									\
+	return open_disk(bdev->bd_disk);				\
+}									\
+static void name##_release(struct gendisk *disk, fmode_t mode)		\
+{									\
+	release_disk(disk);						\
+}									\
+static const struct block_device_operations name = {			\
+	.open = name##_open,						\
+	.release = name##_release,					\
+	__VA_ARGS__							\
+}
+#endif
+
+/*
+ * memx_alloc_disk(set, data, page_bytes, discard_sectors) - a disk whose every
+ * read and write is one page, which does not rotate, has a cache that flushes
+ * empty, and whose pages must not change while they are under way
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+/* 6.9 took limits at allocation; 6.11 made features of what had been flags. */
+#define memx_alloc_disk(set, data, page_bytes, discard_sectors)		\
+({									\
+	struct queue_limits _limits = {					\
+		.features = BLK_FEAT_WRITE_CACHE |			\
+			    BLK_FEAT_STABLE_WRITES,			\
+		.logical_block_size = (page_bytes),			\
+		.physical_block_size = (page_bytes),			\
+		.io_min = (page_bytes),					\
+		.max_hw_sectors = (page_bytes) >> SECTOR_SHIFT,		\
+		.max_segments = (page_bytes) >> SECTOR_SHIFT,		\
+		.max_hw_discard_sectors = (discard_sectors),		\
+		.discard_granularity = (page_bytes),			\
+		.max_write_zeroes_sectors = (discard_sectors),		\
+	};								\
+	blk_mq_alloc_disk(set, &_limits, data);				\
+})
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#define memx_alloc_disk(set, data, page_bytes, discard_sectors)		\
+({									\
+	struct queue_limits _limits = {					\
+		.logical_block_size = (page_bytes),			\
+		.physical_block_size = (page_bytes),			\
+		.io_min = (page_bytes),					\
+		.max_hw_sectors = (page_bytes) >> SECTOR_SHIFT,		\
+		.max_segments = (page_bytes) >> SECTOR_SHIFT,		\
+		.max_hw_discard_sectors = (discard_sectors),		\
+		.discard_granularity = (page_bytes),			\
+		.max_write_zeroes_sectors = (discard_sectors),		\
+	};								\
+	struct gendisk *_disk = blk_mq_alloc_disk(set, &_limits, data);	\
+									\
+	if (!IS_ERR(_disk)) {						\
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, _disk->queue);	\
+		blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, _disk->queue); \
+		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES,		\
+				   _disk->queue);			\
+		blk_queue_write_cache(_disk->queue, true, false);	\
+	}								\
+	_disk;								\
+})
+#else
+#define memx_alloc_disk(set, data, page_bytes, discard_sectors)		\
+({									\
+	struct gendisk *_disk = blk_mq_alloc_disk(set, data);		\
+									\
+	if (!IS_ERR(_disk)) {						\
+		struct request_queue *_q = _disk->queue;		\
+									\
+		blk_queue_logical_block_size(_q, page_bytes);		\
+		blk_queue_physical_block_size(_q, page_bytes);		\
+		blk_queue_io_min(_q, page_bytes);			\
+		blk_queue_max_hw_sectors(_q, (page_bytes) >> SECTOR_SHIFT); \
+		blk_queue_max_segments(_q, (page_bytes) >> SECTOR_SHIFT); \
+		blk_queue_max_discard_sectors(_q, discard_sectors);	\
+		_q->limits.discard_granularity = (page_bytes);		\
+		blk_queue_max_write_zeroes_sectors(_q, discard_sectors); \
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, _q);		\
+		blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, _q);	\
+		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, _q);	\
+		blk_queue_write_cache(_q, true, false);			\
+	}								\
+	_disk;								\
+})
+#endif
+
+/* 6.16 renamed from_timer(). */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#define memx_timer_owner(ptr, timer, member) \
+	timer_container_of(ptr, timer, member)
+#else
+#define memx_timer_owner(ptr, timer, member) from_timer(ptr, timer, member)
+#endif
+
+#endif /* MEMX_COMPAT_H */

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A device's life.
+ *
+ * Being made, a device is in the list first, so that its name and its region
+ * are taken; the disk comes last, when there is a session to serve it.
+ *
+ * Going, in this order, each step relying on those before:
+ *  1. State MEMX_DETACHING, under the disk's open_mutex: nobody opens the disk
+ *     any more, requests fail, no session is opened or kept.
+ *  2. The session's work stops.
+ *  3. Outstanding requests fail.
+ *  4. sysfs and debugfs directories go; nobody looks at the device any more.
+ *  5. The disk goes. It waits for requests, which all fail at once.
+ *  6. The server is told.
+ *  7. The link is left: no frame comes any more.
+ *  8. Timer, tags, workqueue; the emergency reserves are given back.
+ *  9. The name is free.
+ * 10. The last reference goes: the disk's, or that of the sysfs file which
+ *     asked for all this.
+ *
+ * By force while the disk is open, steps 1 to 3 and 6 come at once, and the
+ * rest when the last opener closes it.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "memx.h"
+
+static struct workqueue_struct *memx_destroyer;
+
+/**
+ * memx_destroyer_create - prepare to destroy devices as they are closed
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int memx_destroyer_create(void)
+{
+	memx_destroyer = alloc_workqueue("memx_destroyer", WQ_UNBOUND, 0);
+	return memx_destroyer ? 0 : -ENOMEM;
+}
+
+/**
+ * memx_destroyer_flush - wait for devices that are being destroyed
+ */
+void memx_destroyer_flush(void)
+{
+	flush_workqueue(memx_destroyer);
+}
+
+/**
+ * memx_destroyer_destroy - the end of memx_destroyer_create()
+ */
+void memx_destroyer_destroy(void)
+{
+	destroy_workqueue(memx_destroyer);
+}
+
+static void memx_device_release_memory(struct kref *refs)
+{
+	struct memx_device *dev = container_of(refs, struct memx_device, refs);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dev->batches); i++)
+		memx_burst_drop(&dev->batches[i].burst);
+	if (dev->padding)
+		put_page(dev->padding);
+	free_percpu(dev->percpu);
+	/* The token is not for the next owner of this memory. */
+	kfree_sensitive(dev);
+	memx_devices_freed();
+}
+
+/**
+ * memx_device_put - drop a reference
+ * @dev: the device
+ */
+void memx_device_put(struct memx_device *dev)
+{
+	kref_put(&dev->refs, memx_device_release_memory);
+}
+
+static void memx_device_destroy_work(struct work_struct *work)
+{
+	memx_device_destroy(container_of(work, struct memx_device, destroy));
+}
+
+static struct memx_device *memx_device_alloc(const struct memx_params *params)
+{
+	struct memx_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	unsigned int i;
+
+	if (!dev)
+		return NULL;
+	dev->params = *params;
+	dev->timeout_s = params->timeout_s;
+	dev->queue_depth = params->queue_depth;
+	ether_addr_copy(dev->server, params->server);
+	kref_init(&dev->refs);
+	INIT_LIST_HEAD(&dev->node);
+	INIT_WORK(&dev->destroy, memx_device_destroy_work);
+	for (i = 0; i < ARRAY_SIZE(dev->batches); i++) {
+		spin_lock_init(&dev->batches[i].lock);
+		memx_burst_init(&dev->batches[i].burst);
+	}
+	memx_session_init(dev);
+	dev->percpu = alloc_percpu(struct memx_percpu);
+	dev->padding = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!dev->percpu || !dev->padding) {
+		if (dev->padding)
+			put_page(dev->padding);
+		free_percpu(dev->percpu);
+		kfree(dev);
+		return NULL;
+	}
+	return dev;
+}
+
+/**
+ * memx_device_create - make a device
+ * @params: how
+ *
+ * Return: 0, when the disk is there; or why not, as sysfs-class-memx lists.
+ */
+int memx_device_create(const struct memx_params *params)
+{
+	struct memx_device *dev = memx_device_alloc(params);
+	struct net_device *netdev;
+	bool running;
+	int ret;
+
+	if (!dev)
+		return -ENOMEM;
+	ret = memx_devices_add(dev);
+	if (ret)
+		goto put;
+	ret = -ENOMEM;
+	dev->workqueue = alloc_ordered_workqueue("memx%d", WQ_MEM_RECLAIM,
+						 dev->id);
+	if (!dev->workqueue)
+		goto remove;
+	ret = memx_requests_create(dev);
+	if (ret)
+		goto free_workqueue;
+	ret = memx_memalloc_get();
+	if (ret)
+		goto free_requests;
+	ret = memx_link_join(dev, true);
+	if (ret)
+		goto put_memalloc;
+	rcu_read_lock();
+	netdev = rcu_dereference(dev->netdev);
+	running = netdev && netif_running(netdev);
+	if (netdev && (netdev->mtu < RMAP_MIN_MTU ||
+		       netdev->mtu < dev->params.mtu)) {
+		pr_err("memx: attach: link %s has MTU %u, which must be at least %u\n",
+		       dev->params.link, netdev->mtu,
+		       max_t(unsigned int, RMAP_MIN_MTU, dev->params.mtu));
+		ret = -EINVAL;
+	}
+	rcu_read_unlock();
+	if (!running)
+		ret = -ENETDOWN;
+	if (!ret)
+		ret = memx_session_open(dev);
+	if (ret)
+		goto leave;
+	ret = memx_block_create(dev);
+	if (ret)
+		goto close;
+	ret = memx_sysfs_add(dev);
+	if (ret) {
+		/* There is a disk, which somebody may have opened. */
+		if (memx_device_detach(dev, true) == 1)
+			memx_device_destroy(dev);
+		return ret;
+	}
+	memx_debugfs_add(dev);
+	pr_info("memx%d: region %s at %pM over %s: %llu pages, MTU %u, %u requests\n",
+		dev->id, dev->params.region, dev->server, dev->params.link,
+		dev->slots, dev->mtu, dev->queue_depth);
+	return 0;
+
+close:
+	spin_lock_bh(&dev->state_lock);
+	WRITE_ONCE(dev->state, MEMX_DETACHING);
+	spin_unlock_bh(&dev->state_lock);
+	memx_session_stop(dev);
+	memx_session_close(dev);
+leave:
+	memx_link_leave(dev);
+put_memalloc:
+	memx_memalloc_put();
+free_requests:
+	memx_requests_destroy(dev);
+free_workqueue:
+	destroy_workqueue(dev->workqueue);
+remove:
+	memx_devices_remove(dev);
+put:
+	memx_device_put(dev);
+	return ret;
+}
+
+/**
+ * memx_device_detach - begin to detach a device
+ * @dev: the device
+ * @force: also while it is open
+ *
+ * Return: 1 when the caller is the one to call memx_device_destroy(); 0 when
+ * somebody else is, or will be; -EBUSY while the disk is open.
+ */
+int memx_device_detach(struct memx_device *dev, bool force)
+{
+	bool opened;
+	int ret = 0;
+
+	mutex_lock(&dev->disk->open_mutex);
+	opened = disk_openers(dev->disk);
+	if (opened && !force) {
+		ret = -EBUSY;
+	} else if (dev->state != MEMX_DETACHING) {
+		spin_lock_bh(&dev->state_lock);
+		WRITE_ONCE(dev->state, MEMX_DETACHING);
+		spin_unlock_bh(&dev->state_lock);
+		if (opened)
+			dev->forced = true;
+		else if (!test_and_set_bit(0, &dev->going))
+			ret = 1;
+	} else {
+		opened = false;
+	}
+	mutex_unlock(&dev->disk->open_mutex);
+	if (ret || !opened)
+		return ret;
+
+	memx_session_stop(dev);
+	memx_requests_fail(dev);
+	memx_session_close(dev);
+	return 0;
+}
+
+/**
+ * memx_device_destroy - detach a device
+ * @dev: the device, in MEMX_DETACHING and not open; may be gone afterwards
+ */
+void memx_device_destroy(struct memx_device *dev)
+{
+	pr_info("memx%d: detached\n", dev->id);
+	memx_session_stop(dev);
+	memx_requests_fail(dev);
+	memx_debugfs_remove(dev);
+	memx_sysfs_remove(dev);
+	memx_block_destroy(dev);
+	memx_session_close(dev);
+	memx_link_leave(dev);
+	memx_requests_destroy(dev);
+	destroy_workqueue(dev->workqueue);
+	memx_memalloc_put();
+	memx_devices_remove(dev);
+	put_disk(dev->disk);
+}
+
+/**
+ * memx_device_open - somebody opens the disk; under its open_mutex
+ * @dev: the device
+ *
+ * A device that is detached by force can be opened until its last opener
+ * closes it: swapoff does so to find what to stop using.
+ *
+ * Return: 0, or -ENXIO when the device is being destroyed.
+ */
+int memx_device_open(struct memx_device *dev)
+{
+	return test_bit(0, &dev->going) ? -ENXIO : 0;
+}
+
+/**
+ * memx_device_release - somebody closes the disk; under its open_mutex
+ * @dev: the device
+ */
+void memx_device_release(struct memx_device *dev)
+{
+	if (dev->forced && !disk_openers(dev->disk) &&
+	    !test_and_set_bit(0, &dev->going))
+		queue_work(memx_destroyer, &dev->destroy);
+}

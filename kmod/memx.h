@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * memx: another machine's memory as a block device, over RMAP.
+ *
+ * main.c      module, list of devices
+ * attach.c    the line that makes a device
+ * device.c    a device's life, from attach to detach
+ * block.c     the disk: blk-mq
+ * request.c   requests on the wire: sending, sending again, replies
+ * payload.c   a request's page as bytes
+ * session.c   opening, keeping, re-opening a session
+ * ethernet.c  frames out and in
+ * link.c      network devices and their comings and goings
+ * sysfs.c, debugfs.c
+ *
+ * Locks, outermost first:
+ *   rtnl, memx_links_lock   links and who is on them
+ *   memx_devices_lock       the list of devices
+ *   memx_cmd.lock           one request; softirqs off
+ *   memx_batch.lock         frames being filled; softirqs off
+ *   memx_device.state_lock  state and session; softirqs off
+ * The last three are held for a few instructions each, memx_cmd.lock also
+ * while that request's page is copied or summed. None is shared by all pages.
+ */
+#ifndef MEMX_H
+#define MEMX_H
+
+#include <linux/blk-mq.h>
+#include <linux/etherdevice.h>
+#include <linux/kobject.h>
+#include <linux/kref.h>
+#include <linux/netdevice.h>
+#include <linux/netfilter.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/timer.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "rmap.h"
+#include "core/histogram.h"
+#include "core/rtt.h"
+
+#define MEMX_VERSION "1.0.0"
+
+#define MEMX_SLOT_SECTORS (RMAP_PAGE_BYTES >> SECTOR_SHIFT)
+#define MEMX_MAX_DISCARD_SECTORS (RMAP_MAX_DISCARD_SLOTS * MEMX_SLOT_SECTORS)
+
+#define MEMX_DEFAULT_QUEUE_DEPTH 128
+#define MEMX_DEFAULT_TIMEOUT_S 30
+#define MEMX_MAX_TIMEOUT_S 86400
+/* The greatest N of /dev/memxN. */
+#define MEMX_MAX_ID 65535
+/* The MTU to ask for when frames of the wanted one do not get through. */
+#define MEMX_SAFE_MTU 1500
+
+/**
+ * enum memx_state - what a device does with requests
+ * @MEMX_ATTACHING: the device is being made; there is no disk yet
+ * @MEMX_LIVE: a session is open
+ * @MEMX_RECONNECTING: no session; requests are taken and wait for one
+ * @MEMX_FAILED: no session for so long that requests fail at once; one is
+ *	still looked for
+ * @MEMX_DETACHING: going; requests fail at once
+ */
+enum memx_state {
+	MEMX_ATTACHING,
+	MEMX_LIVE,
+	MEMX_RECONNECTING,
+	MEMX_FAILED,
+	MEMX_DETACHING,
+};
+
+/* Counters since attach; sysfs.c names them, and the ABI document says more. */
+enum memx_stat {
+	MEMX_READS,
+	MEMX_WRITES,
+	MEMX_DISCARDS,
+	MEMX_FLUSHES,
+	MEMX_DISCARDED_PAGES,
+	MEMX_ERRORS,
+	MEMX_RETRANSMITS,
+	MEMX_TIMEOUTS,
+	MEMX_LATE_REPLIES,
+	MEMX_BAD_CHECKSUM,
+	MEMX_BAD_FRAMES,
+	MEMX_RECONNECTS,
+	MEMX_LOST_PAGES,
+	MEMX_TX_FRAMES,
+	MEMX_RX_FRAMES,
+	MEMX_RX_PFMEMALLOC,
+	MEMX_TX_NOMEM,
+	MEMX_CREDIT_WAITS,
+	MEMX_ZERO_PAGES,
+	MEMX_NR_STATS,
+};
+
+/**
+ * struct memx_percpu - what is counted where it happens
+ * @stat: by enum memx_stat
+ * @read_us: latency of reads, microseconds
+ * @write_us: latency of writes, microseconds
+ */
+struct memx_percpu {
+	u64 stat[MEMX_NR_STATS];
+	u64 read_us[MEMX_HISTOGRAM_BUCKETS];
+	u64 write_us[MEMX_HISTOGRAM_BUCKETS];
+};
+
+/**
+ * struct memx_params - how a device was asked for; never changes
+ * @region: name of the region
+ * @token: the region's token, NUL-padded; never shown
+ * @link: name of the network device
+ * @server: the server's address, or broadcast
+ * @slots: slots wanted, 0 for all
+ * @queue_depth: requests wanted outstanding
+ * @mtu: the MTU wanted, 0 for the link's
+ * @timeout_s: as attached; memx_device.timeout_s is the one in force
+ * @id: N of /dev/memxN, -1 for any
+ */
+struct memx_params {
+	char region[RMAP_REGION_NAME_BYTES];
+	u8 token[RMAP_TOKEN_BYTES];
+	char link[IFNAMSIZ];
+	u8 server[ETH_ALEN];
+	u64 slots;
+	unsigned int queue_depth;
+	unsigned int mtu;
+	unsigned int timeout_s;
+	int id;
+};
+
+/**
+ * struct memx_session - an open session; does not change while it is published
+ * @id: its name on the wire
+ * @epoch: counts the device's sessions from 1: unlike @id never repeats, so a
+ *	request knows whether it has been sent under this one
+ * @netdev: where its frames go
+ * @server: the server's address
+ * @mtu: the most bytes behind an Ethernet header
+ * @retired: grace period after which the structure may be used again
+ *
+ * Each device has two of them and alternates, so that to open a session again
+ * takes no memory: it must work while memory waits for this very device.
+ */
+struct memx_session {
+	u32 id;
+	u32 epoch;
+	struct net_device *netdev;
+	u8 server[ETH_ALEN];
+	u16 mtu;
+	unsigned long retired;
+};
+
+/**
+ * struct memx_burst - frames being filled
+ * @ready: those that are full
+ * @skb: the one that is not, or NULL
+ * @room: bytes that still go into @skb
+ */
+struct memx_burst {
+	struct sk_buff_head ready;
+	struct sk_buff *skb;
+	unsigned int room;
+};
+
+/**
+ * struct memx_batch - messages that queue_rq gathers until blk-mq says last
+ * @lock: softirqs off
+ * @burst: the frames
+ *
+ * Which batch a task uses follows from the task, not from the CPU: it may be
+ * moved between two calls of queue_rq, and its last call must find what the
+ * ones before have left.
+ */
+struct memx_batch {
+	spinlock_t lock;
+	struct memx_burst burst;
+} ____cacheline_aligned_in_smp;
+
+#define MEMX_BATCH_BITS 4
+
+/**
+ * struct memx_cmd - a tag and the request that uses it now
+ * @lock: softirqs off
+ * @rq: the request, NULL when the tag is free. Whoever sets it to NULL, under
+ *	@lock, is the one that ends the request
+ * @sent_ns: when it was last sent
+ * @started_ns: when it was first sent, or would have been
+ * @slot: its (first) slot
+ * @count: slots of a DISCARD
+ * @epoch: the session it was last sent under, 0 for none yet
+ * @generation: of the tag, under that session
+ * @tag: index of this structure
+ * @opcode: enum rmap_opcode
+ * @attempt: of the last transmission
+ * @missing: READ: fragments that have not come
+ *
+ * These lie in an array of the device's rather than in the PDU of struct
+ * request: a PDU belongs to a scheduler's request, or to a flush request that
+ * borrows a tag, while the generation belongs to the tag. And a tag from the
+ * wire finds its command without a look into blk-mq's tables.
+ */
+struct memx_cmd {
+	spinlock_t lock;
+	struct request *rq;
+	u64 sent_ns;
+	u64 started_ns;
+	u64 slot;
+	u32 count;
+	u32 epoch;
+	u32 generation;
+	u16 tag;
+	u8 opcode;
+	u8 attempt;
+	u8 missing;
+} ____cacheline_aligned_in_smp;
+
+/**
+ * struct memx_exchange - an ATTACH or DETACH that waits for its answer
+ * @lock: softirqs off
+ * @opcode: what was sent, 0 when nothing waits
+ * @done: the answer has come
+ * @generation: of the message sent
+ * @attach_id: of the ATTACH sent
+ * @status: of the answer
+ * @session: that the answer names
+ * @server: where the answer came from
+ * @attached: its payload
+ */
+struct memx_exchange {
+	spinlock_t lock;
+	u8 opcode;
+	bool done;
+	u32 generation;
+	u64 attach_id;
+	u8 status;
+	u32 session;
+	u8 server[ETH_ALEN];
+	struct rmap_attached attached;
+};
+
+/**
+ * struct memx_tries - a series of attempts to attach
+ * @count: attempts so far
+ * @attach_id: of the last
+ * @mtu: of the last
+ * @doubted: a short frame was answered, and long ones are tried once more
+ */
+struct memx_tries {
+	unsigned int count;
+	u64 attach_id;
+	unsigned int mtu;
+	bool doubted;
+};
+
+struct memx_link;
+
+/**
+ * struct memx_device - one /dev/memxN
+ * @node: in the list of devices
+ * @id: N
+ * @params: how it was asked for
+ * @state_lock: protects @state, @session and @unanswered_ns
+ * @state: enum memx_state
+ * @session: the open session, RCU
+ * @sessions: @session is one of these
+ * @unanswered_ns: when the server fell silent, while there is no session
+ * @epoch: of the newest session
+ * @incarnation: the store that the data is in
+ * @slots: size of the disk
+ * @queue_depth: number of tags
+ * @session_timeout_ms: how long the server keeps a silent session
+ * @server: the server's address, once known
+ * @mtu: of the newest session
+ * @timeout_s: after so long without an answer requests fail
+ * @credits: how many requests may be outstanding
+ * @inflight: how many are
+ * @starved: a request has been turned away for want of credits
+ * @scanning: somebody looks for lost requests already
+ * @outstanding: bit a tag
+ * @cmds: array of @queue_depth
+ * @oldest_sent_ns: no outstanding request was last sent before this
+ * @rtt_lock: protects writing @rtt; only ever tried
+ * @rtt: round-trip estimator
+ * @last_heard_ns: when a message of this session last came
+ * @last_said_ns: when a frame of this session was last sent
+ * @keepalive_ns: when the first unanswered keep-alive was sent, 0 for none
+ * @timer: looks for lost requests while any are outstanding
+ * @batches: frames that queue_rq fills
+ * @percpu: counters
+ * @work: opens and keeps the session
+ * @workqueue: for @work alone: it sleeps, and reclaim may wait for it
+ * @exchange: the ATTACH or DETACH under way
+ * @tries: attempts to attach so far; only for whoever makes them
+ * @wait: @exchange answered, status come, or state changed
+ * @padding: a page of zeros to pad ATTACH with
+ * @link: the network device, NULL while there is none; memx_links_lock
+ * @on_link: in the link's list; RCU
+ * @netdev: of @link, RCU
+ * @status_lock: one asks for the server's status at a time
+ * @status_asked: jiffies when it was last asked for
+ * @status_seen: counts the answers
+ * @stored_pages: from the last answer
+ * @quota_pages: from the last answer
+ * @tag_set: blk-mq
+ * @disk: the disk
+ * @refs: the disk's and @kobj's
+ * @kobj: directory memx/ under the disk's
+ * @has_kobj: @kobj has been added
+ * @going: somebody destroys the device
+ * @forced: detach by force: the last to close the disk destroys it
+ * @destroy: does so
+ * @debugfs: directory
+ */
+struct memx_device {
+	struct list_head node;
+	int id;
+	struct memx_params params;
+
+	spinlock_t state_lock;
+	enum memx_state state;
+	struct memx_session __rcu *session;
+	struct memx_session sessions[2];
+	u64 unanswered_ns;
+	u32 epoch;
+	u64 incarnation;
+	u64 slots;
+	unsigned int queue_depth;
+	unsigned int session_timeout_ms;
+	u8 server[ETH_ALEN];
+	unsigned int mtu;
+	unsigned int timeout_s;
+
+	unsigned int credits;
+	unsigned long starved;
+	unsigned long scanning;
+	struct memx_cmd *cmds;
+	u64 oldest_sent_ns;
+	u64 last_heard_ns;
+	u64 last_said_ns;
+	u64 keepalive_ns;
+	struct memx_percpu __percpu *percpu;
+	struct timer_list timer;
+
+	atomic_t inflight ____cacheline_aligned_in_smp;
+	DECLARE_BITMAP(outstanding, RMAP_MAX_QUEUE_DEPTH);
+
+	spinlock_t rtt_lock ____cacheline_aligned_in_smp;
+	struct memx_rtt rtt;
+
+	struct memx_batch batches[1 << MEMX_BATCH_BITS];
+
+	struct delayed_work work;
+	struct workqueue_struct *workqueue;
+	struct memx_exchange exchange;
+	struct memx_tries tries;
+	wait_queue_head_t wait;
+	struct page *padding;
+
+	struct memx_link *link;
+	struct list_head on_link;
+	struct net_device __rcu *netdev;
+
+	struct mutex status_lock;
+	unsigned long status_asked;
+	unsigned int status_seen;
+	u64 stored_pages;
+	u64 quota_pages;
+
+	struct blk_mq_tag_set tag_set;
+	struct gendisk *disk;
+	struct kref refs;
+	struct kobject kobj;
+	bool has_kobj;
+	unsigned long going;
+	bool forced;
+	struct work_struct destroy;
+	struct dentry *debugfs;
+};
+
+static inline void memx_count_many(struct memx_device *dev, enum memx_stat stat,
+				   u64 by)
+{
+	this_cpu_add(dev->percpu->stat[stat], by);
+}
+
+static inline void memx_count(struct memx_device *dev, enum memx_stat stat)
+{
+	memx_count_many(dev, stat, 1);
+}
+
+/* main.c */
+extern struct list_head memx_devices;
+extern struct mutex memx_devices_lock;
+extern wait_queue_head_t memx_device_gone;
+int memx_devices_add(struct memx_device *dev);
+void memx_devices_remove(struct memx_device *dev);
+void memx_devices_freed(void);
+
+/* attach.c */
+ssize_t memx_attach_line(const char *line, size_t length);
+
+/* device.c */
+int memx_device_create(const struct memx_params *params);
+int memx_device_detach(struct memx_device *dev, bool force);
+void memx_device_destroy(struct memx_device *dev);
+int memx_device_open(struct memx_device *dev);
+void memx_device_release(struct memx_device *dev);
+void memx_device_put(struct memx_device *dev);
+int memx_destroyer_create(void);
+void memx_destroyer_flush(void);
+void memx_destroyer_destroy(void);
+
+/* block.c */
+int memx_block_create(struct memx_device *dev);
+void memx_block_destroy(struct memx_device *dev);
+
+/* request.c */
+int memx_requests_create(struct memx_device *dev);
+void memx_requests_destroy(struct memx_device *dev);
+blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
+				struct memx_batch *batch);
+bool memx_request_give_up(struct memx_device *dev, struct request *rq);
+bool memx_credit_take(struct memx_device *dev);
+void memx_credit_give(struct memx_device *dev);
+u64 memx_rto_now_ns(const struct memx_device *dev);
+void memx_requests_resend(struct memx_device *dev);
+void memx_requests_fail(struct memx_device *dev);
+void memx_requests_overtaken(struct memx_device *dev);
+bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
+			const struct rmap_hdr *hdr, struct sk_buff *skb,
+			unsigned int offset);
+
+/* payload.c */
+u64 memx_payload_sum(struct request *rq, unsigned int offset,
+		     unsigned int length);
+bool memx_payload_is_zero(struct request *rq);
+void memx_payload_zero(struct request *rq, unsigned int offset,
+		       unsigned int length);
+int memx_payload_receive(struct request *rq, unsigned int offset,
+			 unsigned int length, struct sk_buff *skb,
+			 unsigned int skb_offset);
+int memx_payload_attach(struct request *rq, unsigned int offset,
+			unsigned int length, struct sk_buff *skb);
+
+/* session.c */
+void memx_session_init(struct memx_device *dev);
+int memx_session_open(struct memx_device *dev);
+void memx_session_begin(struct memx_device *dev);
+void memx_session_lost(struct memx_device *dev, u64 since_ns, const char *why);
+void memx_session_kick(struct memx_device *dev);
+void memx_session_stop(struct memx_device *dev);
+void memx_session_close(struct memx_device *dev);
+void memx_session_answer(struct memx_device *dev, const struct rmap_hdr *hdr,
+			 struct sk_buff *skb, unsigned int offset);
+void memx_session_credits(struct memx_device *dev, unsigned int credits);
+void memx_session_ask_status(struct memx_device *dev);
+const char *memx_state_name(enum memx_state state);
+
+/* ethernet.c */
+void memx_burst_init(struct memx_burst *burst);
+void memx_burst_add(struct memx_device *dev, struct memx_session *session,
+		    struct memx_burst *burst, const struct rmap_hdr *hdr,
+		    struct request *rq, unsigned int offset);
+void memx_burst_take(struct memx_burst *burst, struct memx_burst *from,
+		     bool all);
+bool memx_sum_matches(const struct rmap_hdr *hdr, struct sk_buff *skb,
+		      unsigned int offset);
+u64 memx_header_sum(const struct rmap_hdr *hdr, u64 payload_sum);
+void memx_burst_send(struct memx_device *dev, struct memx_burst *burst);
+void memx_burst_drop(struct memx_burst *burst);
+int memx_send_attach(struct memx_device *dev, const u8 *server,
+		     const struct rmap_hdr *hdr,
+		     const struct rmap_attach *attach, unsigned int mtu);
+unsigned int memx_receive(void *priv, struct sk_buff *skb,
+			  const struct nf_hook_state *state);
+
+/* link.c */
+
+/**
+ * struct memx_link - a network device with memx devices on it
+ * @node: in the list of links
+ * @netdev: holds a reference
+ * @ops: the hook that takes frames
+ * @devices: RCU
+ */
+struct memx_link {
+	struct list_head node;
+	struct net_device *netdev;
+	struct nf_hook_ops ops;
+	struct list_head devices;
+};
+
+int memx_link_join(struct memx_device *dev, bool wait);
+void memx_link_leave(struct memx_device *dev);
+bool memx_link_usable(const struct net_device *netdev);
+int memx_memalloc_get(void);
+void memx_memalloc_put(void);
+int memx_links_init(void);
+void memx_links_exit(void);
+
+/* sysfs.c */
+int memx_class_create(void);
+void memx_class_destroy(void);
+int memx_sysfs_add(struct memx_device *dev);
+void memx_sysfs_remove(struct memx_device *dev);
+u64 memx_stat_sum(const struct memx_device *dev, enum memx_stat stat);
+void memx_latency_sum(const struct memx_device *dev, bool write, u64 *counts);
+
+/* debugfs.c */
+void memx_debugfs_init(void);
+void memx_debugfs_exit(void);
+void memx_debugfs_add(struct memx_device *dev);
+void memx_debugfs_remove(struct memx_device *dev);
+
+#endif /* MEMX_H */

@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Requests on the wire: sending, sending again, replies.
+ *
+ * A request belongs to its struct memx_cmd from memx_request_start() until
+ * somebody takes it out again under the command's lock: its reply, blk-mq's
+ * timeout, or the device's failure. Whoever takes it out ends it, so it ends
+ * once; and as its page is only touched under that lock, a reply that comes
+ * later finds no page to write to.
+ *
+ * A new session changes a request's generation, and its tag counts from 1
+ * again (memx_cmd_begin). The session is published before all commands are
+ * walked, and the walk takes each lock: a request that starts meanwhile is
+ * either seen by the walk or sees the new session. States that fail requests
+ * work the same way.
+ */
+#include <linux/bitmap.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
+#include "memx.h"
+
+/* Silence longer than this many round-trip timeouts ends a session ... */
+#define MEMX_SILENCE_RTOS 8
+/* ... but not before the server had time for a pause. */
+#define MEMX_SILENCE_MIN_NS NSEC_PER_SEC
+
+static unsigned int memx_fragment_bytes(unsigned int fragment)
+{
+	return min_t(unsigned int, RMAP_FRAGMENT_BYTES,
+		     RMAP_PAGE_BYTES - fragment * RMAP_FRAGMENT_BYTES);
+}
+
+/* The estimator may change meanwhile; any mixture of old and new serves. */
+static struct memx_rtt memx_rtt_read(const struct memx_device *dev)
+{
+	struct memx_rtt rtt = {
+		.srtt_ns = READ_ONCE(dev->rtt.srtt_ns),
+		.rttvar_ns = READ_ONCE(dev->rtt.rttvar_ns),
+		.newest_answered_ns = READ_ONCE(dev->rtt.newest_answered_ns),
+	};
+
+	return rtt;
+}
+
+/**
+ * memx_rto_now_ns - the timeout of a request that is sent now
+ * @dev: the device
+ *
+ * Return: nanoseconds.
+ */
+u64 memx_rto_now_ns(const struct memx_device *dev)
+{
+	struct memx_rtt rtt = memx_rtt_read(dev);
+
+	return memx_rto_ns(&rtt, 0);
+}
+
+static void memx_timer_within(struct memx_device *dev, u64 ns)
+{
+	timer_reduce(&dev->timer, jiffies + nsecs_to_jiffies(ns) + 1);
+}
+
+/**
+ * memx_credit_take - may one request more be outstanding?
+ * @dev: the device
+ *
+ * Never takes a credit only to give it back: two that did so at once could
+ * each turn the other away with nothing outstanding that would wake them. When
+ * this says no, a request is outstanding, and its end runs the queue again.
+ *
+ * Return: whether it may; if so, it counts.
+ */
+bool memx_credit_take(struct memx_device *dev)
+{
+	int inflight = atomic_read(&dev->inflight);
+
+	do {
+		if (inflight >= (int)READ_ONCE(dev->credits)) {
+			memx_count(dev, MEMX_CREDIT_WAITS);
+			set_bit(0, &dev->starved);
+			return false;
+		}
+	} while (!atomic_try_cmpxchg(&dev->inflight, &inflight, inflight + 1));
+	return true;
+}
+
+/**
+ * memx_credit_give - a request is no longer outstanding
+ * @dev: the device
+ *
+ * To be called before the request ends, so that the run of the queue that
+ * its end causes finds the credit.
+ */
+void memx_credit_give(struct memx_device *dev)
+{
+	atomic_dec(&dev->inflight);
+}
+
+/* Give the request a cookie of this session. */
+static void memx_cmd_begin(struct memx_cmd *cmd,
+			   const struct memx_session *session)
+{
+	if (cmd->epoch != session->epoch) {
+		cmd->epoch = session->epoch;
+		cmd->generation = 0;
+	}
+	cmd->generation++;
+	cmd->attempt = 0;
+	cmd->missing = cmd->opcode == RMAP_READ ? RMAP_ALL_FRAGMENTS : 0;
+}
+
+/* Send, or send again, what is missing of a request. Under its lock. */
+static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
+			  struct memx_cmd *cmd, struct memx_burst *burst,
+			  u64 now)
+{
+	struct rmap_hdr hdr = {
+		.version = RMAP_VERSION,
+		.opcode = cmd->opcode,
+		.attempt = cmd->attempt,
+		.session = cpu_to_le32(session->id),
+		.tag = cpu_to_le16(cmd->tag),
+		.generation = cpu_to_le32(cmd->generation),
+		.slot = cpu_to_le64(cmd->slot),
+		.fragments = cmd->missing,
+		.count = cpu_to_le32(cmd->count),
+	};
+	unsigned int i;
+
+	WRITE_ONCE(cmd->sent_ns, now);
+	if (READ_ONCE(dev->oldest_sent_ns) == U64_MAX)
+		WRITE_ONCE(dev->oldest_sent_ns, now);
+
+	if (cmd->opcode != RMAP_WRITE) {
+		memx_burst_add(dev, session, burst, &hdr, NULL, 0);
+	} else if (memx_payload_is_zero(cmd->rq)) {
+		hdr.fragments = RMAP_ALL_FRAGMENTS;
+		if (!cmd->attempt)
+			memx_count(dev, MEMX_ZERO_PAGES);
+		memx_burst_add(dev, session, burst, &hdr, NULL, 0);
+	} else if (session->mtu >= RMAP_WHOLE_PAGE_MTU) {
+		hdr.fragments = RMAP_ALL_FRAGMENTS;
+		hdr.length = cpu_to_le16(RMAP_PAGE_BYTES);
+		memx_burst_add(dev, session, burst, &hdr, cmd->rq, 0);
+	} else {
+		for (i = 0; i < RMAP_FRAGMENTS; i++) {
+			hdr.fragments = 1 << i;
+			hdr.length = cpu_to_le16(memx_fragment_bytes(i));
+			memx_burst_add(dev, session, burst, &hdr, cmd->rq,
+				       i * RMAP_FRAGMENT_BYTES);
+		}
+	}
+}
+
+static void memx_cmd_send_again(struct memx_device *dev,
+				struct memx_session *session,
+				struct memx_cmd *cmd, struct memx_burst *burst,
+				u64 now)
+{
+	if (cmd->attempt < U8_MAX)
+		cmd->attempt++;
+	memx_count(dev, MEMX_RETRANSMITS);
+	memx_cmd_send(dev, session, cmd, burst, now);
+}
+
+/*
+ * Take the request out, under its command's lock. From here on it is the
+ * caller's to end.
+ */
+static struct request *memx_cmd_take_out(struct memx_device *dev,
+					 struct memx_cmd *cmd,
+					 blk_status_t status)
+{
+	struct request *rq = cmd->rq;
+	u64 us = div_u64(ktime_get_ns() - cmd->started_ns, NSEC_PER_USEC);
+
+	cmd->rq = NULL;
+	clear_bit(cmd->tag, dev->outstanding);
+	if (status != BLK_STS_OK) {
+		memx_count(dev, MEMX_ERRORS);
+		return rq;
+	}
+	switch (cmd->opcode) {
+	case RMAP_READ:
+		memx_count(dev, MEMX_READS);
+		this_cpu_inc(dev->percpu->read_us[memx_histogram_bucket(us)]);
+		break;
+	case RMAP_WRITE:
+		memx_count(dev, MEMX_WRITES);
+		this_cpu_inc(dev->percpu->write_us[memx_histogram_bucket(us)]);
+		break;
+	case RMAP_DISCARD:
+		memx_count(dev, MEMX_DISCARDS);
+		memx_count_many(dev, MEMX_DISCARDED_PAGES, cmd->count);
+		break;
+	case RMAP_FLUSH:
+		memx_count(dev, MEMX_FLUSHES);
+		break;
+	}
+	return rq;
+}
+
+static void memx_request_end(struct memx_device *dev, struct request *rq,
+			     blk_status_t status)
+{
+	memx_credit_give(dev);
+	blk_mq_end_request(rq, status);
+}
+
+/**
+ * memx_request_start - take a request from blk-mq and send it
+ * @dev: the device
+ * @rq: the request, started, with a credit
+ * @batch: gathers its messages; the caller sends them
+ *
+ * While there is no session the request waits for one.
+ *
+ * Return: BLK_STS_OK, or why not.
+ */
+blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
+				struct memx_batch *batch)
+{
+	struct memx_cmd *cmd = &dev->cmds[rq->tag];
+	struct memx_session *session;
+	enum memx_state state;
+	u64 now = ktime_get_ns();
+	u32 count = 0;
+	u8 opcode;
+
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		opcode = RMAP_READ;
+		break;
+	case REQ_OP_WRITE:
+		opcode = RMAP_WRITE;
+		break;
+	case REQ_OP_DISCARD:
+	case REQ_OP_WRITE_ZEROES:
+		opcode = RMAP_DISCARD;
+		count = blk_rq_sectors(rq) / MEMX_SLOT_SECTORS;
+		break;
+	case REQ_OP_FLUSH:
+		opcode = RMAP_FLUSH;
+		break;
+	default:
+		return BLK_STS_NOTSUPP;
+	}
+	/* The limits of the queue promise all this. */
+	if (opcode == RMAP_READ || opcode == RMAP_WRITE) {
+		if (WARN_ON_ONCE(blk_rq_bytes(rq) != RMAP_PAGE_BYTES))
+			return BLK_STS_IOERR;
+	}
+	if (opcode == RMAP_DISCARD) {
+		if (WARN_ON_ONCE(!count || count > RMAP_MAX_DISCARD_SLOTS))
+			return BLK_STS_IOERR;
+	}
+
+	rcu_read_lock();
+	spin_lock_bh(&cmd->lock);
+	state = READ_ONCE(dev->state);
+	if (state != MEMX_LIVE && state != MEMX_RECONNECTING) {
+		spin_unlock_bh(&cmd->lock);
+		rcu_read_unlock();
+		return BLK_STS_IOERR;
+	}
+	cmd->opcode = opcode;
+	cmd->slot = opcode == RMAP_FLUSH ? 0 :
+					   blk_rq_pos(rq) / MEMX_SLOT_SECTORS;
+	cmd->count = count;
+	cmd->started_ns = now;
+	WRITE_ONCE(cmd->sent_ns, now);
+	cmd->rq = rq;
+	set_bit(cmd->tag, dev->outstanding);
+	session = rcu_dereference(dev->session);
+	if (session) {
+		memx_cmd_begin(cmd, session);
+		spin_lock(&batch->lock);
+		memx_cmd_send(dev, session, cmd, &batch->burst, now);
+		spin_unlock(&batch->lock);
+		memx_timer_within(dev, memx_rto_now_ns(dev));
+	} else {
+		/* An earlier session's, so the next one sends it. */
+		cmd->attempt = 0;
+	}
+	spin_unlock_bh(&cmd->lock);
+	rcu_read_unlock();
+	return BLK_STS_OK;
+}
+
+/**
+ * memx_requests_resend - send what is outstanding under a new session
+ * @dev: the device, its session just published
+ */
+void memx_requests_resend(struct memx_device *dev)
+{
+	struct memx_session *session;
+	struct memx_burst burst;
+	unsigned int tag;
+
+	memx_burst_init(&burst);
+	rcu_read_lock();
+	session = rcu_dereference(dev->session);
+	for (tag = 0; session && tag < dev->queue_depth; tag++) {
+		struct memx_cmd *cmd = &dev->cmds[tag];
+
+		spin_lock_bh(&cmd->lock);
+		if (cmd->rq && cmd->epoch != session->epoch) {
+			memx_cmd_begin(cmd, session);
+			memx_cmd_send(dev, session, cmd, &burst,
+				      ktime_get_ns());
+		}
+		spin_unlock_bh(&cmd->lock);
+	}
+	rcu_read_unlock();
+	memx_burst_send(dev, &burst);
+	memx_timer_within(dev, memx_rto_now_ns(dev));
+}
+
+/**
+ * memx_requests_fail - end all outstanding requests with an error
+ * @dev: the device, in a state that starts no more
+ */
+void memx_requests_fail(struct memx_device *dev)
+{
+	unsigned int tag;
+
+	for (tag = 0; tag < dev->queue_depth; tag++) {
+		struct memx_cmd *cmd = &dev->cmds[tag];
+		struct request *rq = NULL;
+
+		spin_lock_bh(&cmd->lock);
+		if (cmd->rq)
+			rq = memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
+		spin_unlock_bh(&cmd->lock);
+		if (rq)
+			memx_request_end(dev, rq, BLK_STS_IOERR);
+	}
+	if (dev->disk)
+		blk_mq_run_hw_queues(dev->disk->queue, true);
+}
+
+/**
+ * memx_request_give_up - a request has had no answer for timeout_s
+ * @dev: the device
+ * @rq: the request
+ *
+ * A late copy of a write that has failed must not hit the slot after a newer
+ * write: so the session ends before the request does, and nothing is sent
+ * until there is another.
+ *
+ * Return: false when it has ended by itself.
+ */
+bool memx_request_give_up(struct memx_device *dev, struct request *rq)
+{
+	struct memx_cmd *cmd = &dev->cmds[rq->tag];
+
+	spin_lock_bh(&cmd->lock);
+	if (cmd->rq != rq) {
+		spin_unlock_bh(&cmd->lock);
+		return false;
+	}
+	memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
+	spin_unlock_bh(&cmd->lock);
+
+	memx_count(dev, MEMX_TIMEOUTS);
+	memx_session_lost(dev, ktime_get_ns(), "a request timed out");
+	memx_request_end(dev, rq, BLK_STS_IOERR);
+	return true;
+}
+
+/*
+ * Send again what is lost: @timed_out, also what its timeout is over for; else
+ * only what has been overtaken. Return how long the next timeout is off.
+ */
+static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
+{
+	struct memx_rtt rtt = memx_rtt_read(dev);
+	u64 now = ktime_get_ns(), next = U64_MAX;
+	u64 oldest_sent = U64_MAX, oldest_started = U64_MAX;
+	struct memx_session *session;
+	struct memx_burst burst;
+	unsigned int tag;
+
+	memx_burst_init(&burst);
+	rcu_read_lock();
+	session = rcu_dereference(dev->session);
+	if (!session)
+		goto out;
+	for_each_set_bit(tag, dev->outstanding, dev->queue_depth) {
+		struct memx_cmd *cmd = &dev->cmds[tag];
+		u64 sent = READ_ONCE(cmd->sent_ns);
+		u64 due = sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
+
+		oldest_started = min(oldest_started, READ_ONCE(cmd->started_ns));
+		if ((timed_out && now >= due) ||
+		    memx_rtt_overtaken(&rtt, sent)) {
+			spin_lock_bh(&cmd->lock);
+			if (cmd->rq && cmd->epoch == session->epoch &&
+			    cmd->sent_ns == sent) {
+				memx_cmd_send_again(dev, session, cmd, &burst,
+						    now);
+				sent = now;
+				due = now + memx_rto_ns(&rtt, cmd->attempt);
+			}
+			spin_unlock_bh(&cmd->lock);
+		}
+		oldest_sent = min(oldest_sent, sent);
+		next = min(next, due > now ? due - now : 0);
+	}
+	WRITE_ONCE(dev->oldest_sent_ns, oldest_sent);
+	if (timed_out && oldest_started != U64_MAX) {
+		u64 since = max(oldest_started, READ_ONCE(dev->last_heard_ns));
+
+		if (now > since &&
+		    now - since > max_t(u64, MEMX_SILENCE_MIN_NS,
+					MEMX_SILENCE_RTOS *
+						memx_rto_ns(&rtt, 0)))
+			memx_session_lost(dev, since, "the server is silent");
+	}
+out:
+	rcu_read_unlock();
+	memx_burst_send(dev, &burst);
+	return next;
+}
+
+/**
+ * memx_requests_overtaken - look for requests that later ones have overtaken
+ * @dev: the device
+ *
+ * Called for each frame received. The look at the oldest request's time makes
+ * it cheap while nothing is lost; and one CPU looking is enough.
+ */
+void memx_requests_overtaken(struct memx_device *dev)
+{
+	struct memx_rtt rtt = memx_rtt_read(dev);
+
+	if (!memx_rtt_overtaken(&rtt, READ_ONCE(dev->oldest_sent_ns)) ||
+	    test_and_set_bit_lock(0, &dev->scanning))
+		return;
+	memx_requests_scan(dev, false);
+	clear_bit_unlock(0, &dev->scanning);
+}
+
+static void memx_requests_timer(struct timer_list *timer)
+{
+	struct memx_device *dev = memx_timer_owner(dev, timer, timer);
+	u64 next = memx_requests_scan(dev, true);
+
+	/*
+	 * Only ever earlier: a request that started while we looked may have
+	 * set the timer already. Without a session nothing is to be done; the
+	 * next session's requests set the timer.
+	 */
+	if (next != U64_MAX)
+		memx_timer_within(dev, next);
+}
+
+static blk_status_t memx_status_to_block(u8 status)
+{
+	switch (status) {
+	case RMAP_OK:
+		return BLK_STS_OK;
+	case RMAP_NO_SPACE:
+		return BLK_STS_NOSPC;
+	default:
+		return BLK_STS_IOERR;
+	}
+}
+
+/*
+ * The payload of a READ reply goes into the page, unless it is there already.
+ * Under the command's lock. Return 0; -EBADMSG after a wrong checksum, -EINVAL
+ * for what no server may send, -EALREADY for what is not missing.
+ */
+static int memx_read_fragment(struct memx_device *dev, struct memx_cmd *cmd,
+			      const struct rmap_hdr *hdr, struct sk_buff *skb,
+			      unsigned int offset)
+{
+	unsigned int length = le16_to_cpu(hdr->length), at = 0, i;
+
+	if (hdr->fragments == RMAP_ALL_FRAGMENTS && !length) {
+		/* All zeros; its checksum has been looked at already. */
+		for (i = 0; i < RMAP_FRAGMENTS; i++)
+			if (cmd->missing & (1 << i))
+				memx_payload_zero(cmd->rq,
+						  i * RMAP_FRAGMENT_BYTES,
+						  memx_fragment_bytes(i));
+		memx_count(dev, MEMX_ZERO_PAGES);
+		cmd->missing = 0;
+		return 0;
+	}
+	switch (hdr->fragments) {
+	case RMAP_ALL_FRAGMENTS:
+		if (length != RMAP_PAGE_BYTES)
+			return -EINVAL;
+		break;
+	case 1:
+	case 2:
+	case 4:
+		i = hdr->fragments >> 1;
+		if (length != memx_fragment_bytes(i))
+			return -EINVAL;
+		at = i * RMAP_FRAGMENT_BYTES;
+		break;
+	default:
+		return -EINVAL;
+	}
+	/* What is there already is never written to again. */
+	if ((cmd->missing & hdr->fragments) != hdr->fragments)
+		return -EALREADY;
+	/*
+	 * The one copy of the page. Only what lies in its place for good is
+	 * summed; if that is wrong, the fragment is still missing, and nobody
+	 * looks at the page before none is.
+	 */
+	if (memx_payload_receive(cmd->rq, at, length, skb, offset) ||
+	    memx_header_sum(hdr, memx_payload_sum(cmd->rq, at, length)) !=
+		    le64_to_cpu(hdr->checksum))
+		return -EBADMSG;
+	cmd->missing &= ~hdr->fragments;
+	return 0;
+}
+
+/**
+ * memx_request_reply - take a reply to READ, WRITE, DISCARD or FLUSH
+ * @dev: the device
+ * @session: its session, which the reply names
+ * @hdr: the reply; its checksum verified unless it is a READ's with payload
+ * @skb: the frame
+ * @offset: where the payload begins
+ *
+ * Return: false after a wrong checksum, when the frame can be trusted no more.
+ */
+bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
+			const struct rmap_hdr *hdr, struct sk_buff *skb,
+			unsigned int offset)
+{
+	unsigned int tag = le16_to_cpu(hdr->tag);
+	unsigned int length = le16_to_cpu(hdr->length);
+	u8 opcode = hdr->opcode & ~RMAP_REPLY;
+	struct request *rq = NULL;
+	struct memx_cmd *cmd;
+	blk_status_t status = memx_status_to_block(hdr->status);
+	bool lost = false;
+	int ret = -EINVAL;
+
+	if (tag >= dev->queue_depth)
+		goto refuse;
+	cmd = &dev->cmds[tag];
+
+	spin_lock_bh(&cmd->lock);
+	if (!cmd->rq || cmd->epoch != session->epoch ||
+	    cmd->generation != le32_to_cpu(hdr->generation) ||
+	    cmd->opcode != opcode || cmd->slot != le64_to_cpu(hdr->slot)) {
+		ret = -EALREADY;
+	} else if (hdr->status != RMAP_OK || opcode != RMAP_READ) {
+		ret = length ? -EINVAL : 0;
+	} else {
+		ret = memx_read_fragment(dev, cmd, hdr, skb, offset);
+	}
+	if (!ret && (hdr->status != RMAP_OK || !cmd->missing)) {
+		u64 now = ktime_get_ns();
+
+		/* Karn: only an answer to the latest transmission is timed. */
+		if (hdr->attempt == cmd->attempt && hdr->attempt != U8_MAX &&
+		    now >= cmd->sent_ns && spin_trylock(&dev->rtt_lock)) {
+			/* Whoever comes second has no need to wait. */
+			memx_rtt_sample(&dev->rtt, cmd->sent_ns, now);
+			spin_unlock(&dev->rtt_lock);
+		}
+		rq = memx_cmd_take_out(dev, cmd, status);
+		lost = opcode == RMAP_READ && hdr->status == RMAP_LOST;
+	}
+	spin_unlock_bh(&cmd->lock);
+
+	if (rq) {
+		if (lost)
+			memx_count(dev, MEMX_LOST_PAGES);
+		else if (status != BLK_STS_OK)
+			pr_warn_ratelimited("memx%d: request for slot %llu refused with status %u\n",
+					    dev->id, le64_to_cpu(hdr->slot),
+					    hdr->status);
+		memx_request_end(dev, rq, status);
+	}
+	if (!ret)
+		return true;
+refuse:
+	if (ret == -EBADMSG ||
+	    (length && opcode == RMAP_READ &&
+	     !memx_sum_matches(hdr, skb, offset))) {
+		memx_count(dev, MEMX_BAD_CHECKSUM);
+		return false;
+	}
+	memx_count(dev, ret == -EALREADY ? MEMX_LATE_REPLIES : MEMX_BAD_FRAMES);
+	return true;
+}
+
+/**
+ * memx_requests_create - the tags
+ * @dev: the device, its queue depth known
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int memx_requests_create(struct memx_device *dev)
+{
+	unsigned int i;
+
+	dev->cmds = kvcalloc(dev->queue_depth, sizeof(*dev->cmds), GFP_KERNEL);
+	if (!dev->cmds)
+		return -ENOMEM;
+	for (i = 0; i < dev->queue_depth; i++) {
+		spin_lock_init(&dev->cmds[i].lock);
+		dev->cmds[i].tag = i;
+	}
+	dev->oldest_sent_ns = U64_MAX;
+	timer_setup(&dev->timer, memx_requests_timer, 0);
+	return 0;
+}
+
+/**
+ * memx_requests_destroy - the tags go
+ * @dev: the device; no request is outstanding and no frame comes any more
+ */
+void memx_requests_destroy(struct memx_device *dev)
+{
+	if (!dev->cmds)
+		return;
+	timer_delete_sync(&dev->timer);
+	kvfree(dev->cmds);
+	dev->cmds = NULL;
+}

@@ -1,0 +1,113 @@
+function __memx-bench_should_offer_completions_for_flags_or_options -a expected_commands
+    set -l non_repeating_flags_or_options $argv[2..]
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __memx-bench_parse_tokens
+    test "$commands" = "$expected_commands"; and return $non_repeating_flags_or_options_absent
+end
+
+function __memx-bench_should_offer_completions_for_positional -a expected_commands positional_index_comparison expected_positional_index
+    set -l non_repeating_flags_or_options
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __memx-bench_parse_tokens
+    test "$commands" = "$expected_commands" -a \( "$positional_index" "$positional_index_comparison" "$expected_positional_index" \)
+end
+
+function __memx-bench_parse_tokens -S
+    set -l unparsed_tokens (__memx-bench_tokens -pc)
+    switch $unparsed_tokens[1]
+    case 'memx-bench'
+        __memx-bench_parse_subcommand 0 'h/help'
+        switch $unparsed_tokens[1]
+        case 'rmap'
+            __memx-bench_parse_subcommand 0 'link=' 'server=' 'region=' 'token=' 'case=' 'queue-depth=' 'mtu=' 'duration=' 'slots=' 'seed=' 'busy-poll-us=' 'timeout=' 'server-pid=' 'fill' 'verify' 'json' 'h/help'
+        case 'swap'
+            __memx-bench_parse_subcommand 0 'workload=' 'size=' 'processes=' 'passes=' 'seed=' 'huge-pages' 'force' 'json' 'h/help'
+        case 'help'
+            __memx-bench_parse_subcommand -r 1 
+        end
+    end
+end
+
+function __memx-bench_tokens
+    if test (string split -m 1 -f 1 -- . "$FISH_VERSION") -gt 3
+        commandline --tokens-raw $argv
+    else
+        commandline -o $argv
+    end
+end
+
+function __memx-bench_parse_subcommand -S -a positional_count
+    argparse -s r -- $argv
+    set -l option_specs $argv[2..]
+    set -l is_repeating_positional $_flag_r
+    set -el _flag_r
+    set -a commands $unparsed_tokens[1]
+    set positional_index 0
+    while true
+        set -e unparsed_tokens[1]
+        argparse -sn "$commands" $option_specs -- $unparsed_tokens 2> /dev/null
+        set unparsed_tokens $argv
+        set positional_index (math $positional_index + 1)
+        for non_repeating_flag_or_option in $non_repeating_flags_or_options
+            if set -ql "_flag_$(string replace -a - _ -- $non_repeating_flag_or_option)"
+                set non_repeating_flags_or_options_absent 1
+                break
+            end
+        end
+        test (count $unparsed_tokens) -eq 0 -o \( -z "$is_repeating_positional" -a "$positional_index" -gt "$positional_count" \) && break
+    end
+end
+
+function __memx-bench_complete_directories
+    set -l token (commandline -t)
+    string match -- '*/' $token
+    set -l subdirs $token*/
+    printf %s\n $subdirs
+end
+
+function __memx-bench_custom_completion
+    set -x SAP_SHELL fish
+    set -x SAP_SHELL_VERSION $FISH_VERSION
+    set -l tokens (__memx-bench_tokens -p)
+    if test -z "$(__memx-bench_tokens -t)"
+        set -l index (count (__memx-bench_tokens -pc))
+        set tokens $tokens[..$index] \'\' $tokens[(math $index + 1)..]
+    end
+    command $tokens[1] $argv $tokens
+end
+
+complete -c 'memx-bench' -f
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_positional "memx-bench" -eq 1' -fa 'rmap' -d 'Drives a memory server from user mode and reports pages/s and latency.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_positional "memx-bench" -eq 1' -fa 'swap' -d 'Runs memory-hungry workloads against whatever swap this machine has.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_positional "memx-bench" -eq 1' -fa 'help' -d 'Show subcommand help information.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" link' -l 'link' -d 'Ethernet interface that leads to the server.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" server' -l 'server' -d 'The server\'s Ethernet address; by default it is found by broadcast.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" region' -l 'region' -d 'Region to attach to.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" token' -l 'token' -d 'The region\'s token.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" case' -l 'case' -d 'randread, randwrite, seqread or seqwrite.' -rfka 'randread randwrite seqread seqwrite'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" queue-depth' -l 'queue-depth' -d 'Requests outstanding at once, 1 to 512.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" mtu' -l 'mtu' -d 'Most bytes behind the Ethernet header; the interface\'s MTU by default.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" duration' -l 'duration' -d 'Seconds to measure.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" slots' -l 'slots' -d 'Use only the first so many slots of the region; all by default.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" seed' -l 'seed' -d 'Seed of the access order and of the pages\' contents.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" busy-poll-us' -l 'busy-poll-us' -d 'Poll for replies so long before sleeping, in microseconds.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" timeout' -l 'timeout' -d 'Fail a request that has had no answer for so many seconds.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" server-pid' -l 'server-pid' -d 'Process id of a server on this machine, whose CPU time is reported too.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" fill' -l 'fill' -d 'Write random bytes to every slot first.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" verify' -l 'verify' -d 'Check every page read against what was last written there; implies --fill.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" json' -l 'json' -d 'Print one JSON object.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" workload' -l 'workload' -d 'What to run.' -rfka 'quicksort seqread seqwrite stride hash'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" size' -l 'size' -d 'Memory of all processes together, in bytes or with K, M, G, T: 64K at least for each.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" processes' -l 'processes' -d 'Processes that share the size, 1 to 512.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" passes' -l 'passes' -d 'How often to do the work, 1 to 1000000.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" seed' -l 'seed' -d 'Seed of the data and of the order of accesses.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" huge-pages' -l 'huge-pages' -d 'Let the kernel back the memory with huge pages.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" force' -l 'force' -d 'Run even if memory and swap are too small for the size.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" json' -l 'json' -d 'Print one JSON object.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" h help' -s 'h' -l 'help' -d 'Show help information.'
