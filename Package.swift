@@ -59,7 +59,9 @@ let package = Package(
     .target(name: "Telemetry", swiftSettings: pagePath),
     .target(
       name: "MemoryServer",
-      dependencies: ["RMAP", "PageStore", "Links", "Telemetry", "Console", logging, system],
+      dependencies: [
+        "RMAP", "PageStore", "Prepaging", "Links", "Telemetry", "Console", logging, system,
+      ],
       swiftSettings: pagePath),
     .target(
       name: "Daemon",

@@ -25,7 +25,9 @@ package struct ConfigurationFile {
     "session_timeout_ms", "busy_poll_us", "max_sessions", "ring_frames",
   ]
   /// The keys that a region may have.
-  package static let regionKeys = ["name", "size", "quota", "token", "token_file", "clients"]
+  package static let regionKeys = [
+    "name", "size", "quota", "token", "token_file", "clients", "strategy", "push_rate",
+  ]
 
   /// Reads a file.
   ///
@@ -90,6 +92,12 @@ package struct ConfigurationFile {
     region.clients = try (object.strings("clients") ?? []).enumerated().map { index, text in
       try object.at("clients[\(index)]") { try RegionConfiguration.client(text, of: name) }
     }
+    if let text = try object.string("strategy") {
+      region.strategy = try object.at("strategy") {
+        try RegionConfiguration.strategy(text, of: name)
+      }
+    }
+    region.pushRate_bytes_s = try object.size("push_rate")
     try object.at("size") { try region.validate() }
     return region
   }

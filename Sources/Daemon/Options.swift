@@ -14,7 +14,9 @@ struct ServingOptions: ParsableArguments {
       "A region of memory and who may attach; may be given several times. Keys: quota=SIZE, the most that its"
         + " pages may take (default: its size); token_file=PATH, a file with what a client must show, up to"
         + " 32 bytes; token=TEXT, the same here, where every user sees it in ps; client=MAC, a client"
-        + " that may attach, may be given several times (default: any client).",
+        + " that may attach, may be given several times (default: any client); strategy=NAME, which page"
+        + " goes next in a post-copy whose client does not say (default: \(RegionConfiguration.defaultStrategy));"
+        + " push_rate=SIZE, the most that a post-copy pushes in a second (default: no limit).",
       valueName: "name:size[,key=value]…"),
     transform: { try checked { try RegionConfiguration(parsing: $0) }($0) })
   var region: [RegionConfiguration] = []

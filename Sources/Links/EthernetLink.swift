@@ -140,13 +140,22 @@ public struct EthernetLink: ~Copyable {
   ///   - timeout_ms: -1 for ever.
   ///   - wake: a descriptor (an eventfd, say) that ends the wait; -1 for none.
   public func wait(timeout_ms: Int32, wake: Int32 = -1) {
+    wait(timeout_ns: timeout_ms < 0 ? .max : UInt64(timeout_ms) * 1_000_000, wake: wake)
+  }
+
+  /// Waits until a frame comes in, another descriptor is readable, or the time is over.
+  ///
+  /// - Parameters:
+  ///   - timeout_ns: `.max` for ever; as fine as the thread's timer slack allows.
+  ///   - wake: a descriptor that ends the wait; -1 for none.
+  public func wait(timeout_ns: UInt64, wake: Int32 = -1) {
     var descriptors = (
       pollfd(fd: packet.pointee.fd, events: Int16(POLLIN), revents: 0),
       pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
     )
     withUnsafeMutableBytes(of: &descriptors) { bytes in
       let polled = bytes.baseAddress!.assumingMemoryBound(to: pollfd.self)
-      _ = poll(polled, 2, timeout_ms)
+      _ = memx_poll(polled, 2, timeout_ns)
       // Left where it is, it would end every wait at once.
       if polled.pointee.revents & Int16(POLLERR) != 0 { _ = memx_packet_take_error(packet) }
     }

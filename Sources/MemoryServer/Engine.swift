@@ -18,6 +18,9 @@ public struct EngineReport: Sendable {
   public var sender = EthernetSender.Counters()
   public var counters = ServerCounters()
   public var sessions: [SessionReport] = []
+  /// Post-copies under way.
+  public var transfers: [TransferReport] = []
+  public var endedTransfers: UInt64 = 0
   /// How often the thread slept because there was nothing to do.
   public var sleeps: UInt64 = 0
   /// CPU time of the thread.
@@ -42,6 +45,8 @@ final class Engine: Sendable {
   /// first does not wait long.
   private static var batch: Int { 16 }
   private static var tick_ns: UInt64 { 50_000_000 }
+  /// A shorter wait for the next push is not worth a sleep.
+  private static var leastSleep_ns: UInt64 { 20_000 }
   /// How long to wait before a link that is gone is looked for again.
   private static var reopen_ms: Int32 { 900 }
 
@@ -83,6 +88,8 @@ final class Engine: Sendable {
   /// - Throws: why the link cannot be used now, at the start.
   func run(ready: () -> Void) throws {
     memx_thread_name("memx:\(name.prefix(10))")
+    // Pushes are spaced by microseconds.
+    memx_timer_slack(1)
     var link = try EthernetLink(name, ringFrames: options.ringFrames)
     var state = EngineReport(link: name)
     ready()
@@ -126,9 +133,13 @@ final class Engine: Sendable {
           sink: &sender)
         count += 1
       }
-      if count > 0 {
+      // Behind the answers, so that what somebody waits for goes first.
+      let pushDue_ns = core.push(now_ns: now_ns, sink: &sender)
+      if count > 0 || pushDue_ns != .max {
         sender.flush()
         core.store.reclaim()
+      }
+      if count > 0 {
         state.receivedFrames += UInt64(count)
         lastFrame_ns = now_ns
       }
@@ -140,10 +151,12 @@ final class Engine: Sendable {
         nextTick_ns = now_ns + Self.tick_ns
       }
       guard count == 0 else { continue }
-      if now_ns &- lastFrame_ns >= busyPoll_ns {
+      let untilPush_ns = pushDue_ns == .max ? .max : pushDue_ns - min(pushDue_ns, monotonic_ns())
+      if now_ns &- lastFrame_ns >= busyPoll_ns, untilPush_ns >= Self.leastSleep_ns {
         state.sleeps += 1
         // Idle, the tick may come later; what a session's end needs is seconds.
-        link.wait(timeout_ms: core.sessionCount > 0 ? 100 : 500, wake: wakeDescriptor)
+        let idle_ns: UInt64 = core.sessionCount > 0 ? 100_000_000 : 500_000_000
+        link.wait(timeout_ns: min(idle_ns, untilPush_ns), wake: wakeDescriptor)
         if stopping.load(ordering: .acquiring) { end = .stopped }
       } else {
         // Whoever else wants this core gets it: it may be the very one whose frame we wait for.
@@ -172,6 +185,11 @@ final class Engine: Sendable {
     core.store.reclaim()
     core.store.publish()
     state.sessions = core.sessions(now_ns: now_ns)
+    state.transfers = core.transfers()
+    if let ended = core.takeEndedTransfer() {
+      state.endedTransfers += 1
+      log(ended)
+    }
     let isUp = link.isUp
     if let isUp, isUp != state.isUp {
       logger.notice(isUp ? "link is up" : "link is down", metadata: ["link": "\(name)"])
@@ -179,6 +197,18 @@ final class Engine: Sendable {
     state.isUp = isUp ?? false
     if isUp == nil { return .gone }
     return link.hasNewMTU ? .changed : nil
+  }
+
+  private func log(_ transfer: TransferReport) {
+    logger.notice(
+      "post-copy has ended",
+      metadata: [
+        "link": "\(name)", "strategy": "\(transfer.strategy)", "pages": "\(transfer.pages)",
+        "pushed": "\(transfer.pushed)", "fetched": "\(transfer.fetched)",
+        "overlapped": "\(transfer.overlapped)", "already_there": "\(transfer.alreadyThere)",
+        "unused": "\(transfer.unused.map(String.init) ?? "unknown")",
+        "retransmitted": "\(transfer.retransmitted)", "complete": "\(transfer.isComplete)",
+      ])
   }
 
   /// Opens the link again, trying once a second; nil when `stop` was called first.

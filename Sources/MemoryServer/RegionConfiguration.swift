@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Console
 import Glibc
+import Prepaging
 import RMAP
 
 /// One region, as the operator wants it.
@@ -14,6 +15,13 @@ public struct RegionConfiguration: Sendable {
   public var token: Token?
   /// The clients that may attach; empty for any.
   public var clients: [MACAddress]
+  /// Which page goes next in a post-copy whose client does not say.
+  public var strategy = RegionConfiguration.defaultStrategy
+  /// The most bytes of pages that a post-copy pushes in a second; nil for as many as the network carries.
+  public var pushRate_bytes_s: Int?
+
+  /// What pushes best on the whole: docs/BENCHMARKS.md.
+  public static let defaultStrategy = Strategy("streams+lru")!
 
   public init(
     name: RegionName, byteCount: Int, quotaBytes: Int? = nil, token: Token? = nil,
@@ -32,7 +40,7 @@ public struct RegionConfiguration: Sendable {
   public var quota: Int { (quotaBytes + Wire.pageBytes - 1) / Wire.pageBytes }
 
   /// How a region is written on the command line.
-  public static let syntax = "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…"
+  public static let syntax = "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…[,strategy=NAME][,push_rate=SIZE]"
 
   /// Reads `NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…`.
   ///
@@ -49,7 +57,8 @@ public struct RegionConfiguration: Sendable {
       let pair = word.split(separator: "=", maxSplits: 1).map(String.init)
       guard pair.count == 2 else {
         throw ConfigurationError(
-          "region \(name): '\(word)' is not quota=SIZE, token=TEXT, token_file=PATH or client=MAC")
+          "region \(name): '\(word)' is not quota=SIZE, token=TEXT, token_file=PATH, client=MAC,"
+            + " strategy=NAME or push_rate=SIZE")
       }
       switch pair[0] {
       case "quota": quotaBytes = try Self.size(pair[1], of: "quota of region \(name)")
@@ -61,9 +70,12 @@ public struct RegionConfiguration: Sendable {
           pair[0] == "token"
           ? try Self.token(pair[1], of: name) : try Self.token(file: pair[1], of: name)
       case "client": clients.append(try Self.client(pair[1], of: name))
+      case "strategy": strategy = try Self.strategy(pair[1], of: name)
+      case "push_rate": pushRate_bytes_s = try Self.size(pair[1], of: "push rate of region \(name)")
       default:
         throw ConfigurationError(
-          "region \(name): '\(pair[0])' is unknown; quota, token, token_file and client are allowed"
+          "region \(name): '\(pair[0])' is unknown; quota, token, token_file, client, strategy and"
+            + " push_rate are allowed"
         )
       }
     }
@@ -91,6 +103,14 @@ public struct RegionConfiguration: Sendable {
         "region name '\(text)': 1 to \(Wire.regionNameBytes - 1) of A-Z a-z 0-9 . _ - are allowed")
     }
     return name
+  }
+
+  /// Reads a strategy's name.
+  public static func strategy(_ text: String, of region: RegionName) throws -> Strategy {
+    guard let strategy = Strategy(text) else {
+      throw ConfigurationError("strategy of region \(region): '\(text)' is unknown; \(Strategy.help)")
+    }
+    return strategy
   }
 
   /// Reads a size; `what` is what has it.

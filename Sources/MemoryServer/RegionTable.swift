@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Logging
 import PageStore
+import Prepaging
 import RMAP
 
 /// The regions as one engine serves them.
@@ -15,6 +16,8 @@ struct RegionTable: RegionStore, ~Copyable {
   private let claimed: UnsafeMutablePointer<Bool>
   /// Of these, the ones whose session has ended: given back as soon as no reply points to their pages.
   private let ending: UnsafeMutablePointer<Bool>
+  /// Each region's post-copy, if there is one.
+  private let transfers: UnsafeMutablePointer<UnsafeMutablePointer<RegionTransfer>?>
 
   init(_ regions: [Region], engine: Int, logger: Logger) {
     self.regions = regions
@@ -29,9 +32,16 @@ struct RegionTable: RegionStore, ~Copyable {
     claimed.initialize(repeating: false, count: regions.count)
     ending = .allocate(capacity: regions.count)
     ending.initialize(repeating: false, count: regions.count)
+    transfers = .allocate(capacity: regions.count)
+    transfers.initialize(repeating: nil, count: regions.count)
   }
 
   deinit {
+    for index in 0..<regionCount {
+      transfers[index]?.deinitialize(count: 1)
+      transfers[index]?.deallocate()
+    }
+    transfers.deallocate()
     pages.deallocate()
     claimed.deallocate()
     ending.deallocate()
@@ -75,18 +85,66 @@ struct RegionTable: RegionStore, ~Copyable {
   @inline(__always)
   mutating func commit(_ region: Int, slot: UInt64, page: StagedPage, hashes: PageHashes) {
     pages[region].pointee.commit(slot, page: page, hashes: hashes)
+    transfers[region]?.pointee.remove(slot, count: 1)
   }
 
   mutating func abandon(_ region: Int, page: StagedPage) { pages[region].pointee.abandon(page) }
 
   mutating func clear(_ region: Int, slot: UInt64, count: Int) {
     pages[region].pointee.clear(slot, count: count)
+    transfers[region]?.pointee.remove(slot, count: count)
   }
 
   func status(_ region: Int) -> RegionStatus {
     RegionStatus(
       slots: pages[region].pointee.slots, stored: UInt64(pages[region].pointee.stored),
       quota: UInt64(pages[region].pointee.quota))
+  }
+
+  // MARK: Post-copy
+
+  private mutating func makeTransfer(_ region: Int) -> UnsafeMutablePointer<RegionTransfer> {
+    if let transfer = transfers[region] { return transfer }
+    let transfer = UnsafeMutablePointer<RegionTransfer>.allocate(capacity: 1)
+    transfer.initialize(to: RegionTransfer(slots: pages[region].pointee.slots))
+    transfers[region] = transfer
+    return transfer
+  }
+
+  mutating func hint(_ region: Int, place: Int, extents: UnsafeRawBufferPointer) {
+    makeTransfer(region).pointee.hint(place: place, extents: extents)
+  }
+
+  mutating func have(_ region: Int, from first: UInt64, bitmap: UnsafeRawBufferPointer) {
+    makeTransfer(region).pointee.have(from: first, bitmap: bitmap)
+  }
+
+  mutating func begin(_ region: Int, _ request: BeginRequest) -> Result<Transfer, Refusal> {
+    let configuration = regions[region].configuration
+    let named = request.strategy.isEmpty ? configuration.strategy : Strategy(request.strategy)
+    guard let strategy = named else { return .failure(Refusal(.noStrategy)) }
+    let count = makeTransfer(region).pointee.begin(strategy, pages: pages[region].pointee)
+    return .success(
+      Transfer(
+        pages: UInt64(count), strategy: strategy.description,
+        limit_bytes_s: UInt64(configuration.pushRate_bytes_s ?? 0)))
+  }
+
+  @inline(__always)
+  func isInTransfer(_ region: Int) -> Bool { transfers[region] != nil }
+
+  mutating func fault(_ region: Int, slot: UInt64, context: UInt32) {
+    transfers[region]?.pointee.fault(slot, context: context)
+  }
+
+  mutating func nextPush(_ region: Int) -> UInt64? { transfers[region]?.pointee.next() }
+
+  func remaining(_ region: Int) -> Int { transfers[region]?.pointee.remaining ?? 0 }
+
+  mutating func endTransfer(_ region: Int) {
+    transfers[region]?.deinitialize(count: 1)
+    transfers[region]?.deallocate()
+    transfers[region] = nil
   }
 
   mutating func note(_ event: ServerEvent) { log.note(event) }

@@ -119,6 +119,21 @@ public struct RegionPages: ~Copyable {
       UnsafeRawPointer(frames + frame * Wire.pageBytes), hashes[frame])
   }
 
+  /// Calls `body` for each run of slots next to one another that hold pages, ascending.
+  public func forEachStoredRun(_ body: (Range<Int>) -> Void) {
+    var first: Int?
+    for slot in 0..<Int(map.slots) {
+      let entry = map.entries[slot]
+      if entry != SlotMap.empty, entry != SlotMap.knownZero {
+        if first == nil { first = slot }
+      } else if let begin = first {
+        body(begin..<slot)
+        first = nil
+      }
+    }
+    if let first { body(first..<Int(map.slots)) }
+  }
+
   /// A free frame to gather a page in, or nil when the quota or the arena is used up.
   ///
   /// - Parameter slot: where the page is going to be committed.

@@ -38,7 +38,8 @@ public struct ClientConfiguration: Sendable {
 /// How a client's request ended.
 public enum Outcome: Sendable, Equatable {
   case done
-  /// The server refused, and says why.
+  /// The server refused, and says why. `badSession`, to what tells it of a post-copy: the session ended
+  /// meanwhile, and the new one has to be told everything again.
   case refused(Status)
   /// No answer for as long as the client waits.
   case timedOut
@@ -48,8 +49,31 @@ public enum Outcome: Sendable, Equatable {
 public protocol CompletionSink: ~Copyable {
   /// - Parameters:
   ///   - request: the number that `submit` was given.
-  ///   - outcome: for a read that is `.done`, the page is in the buffer.
+  ///   - outcome: for a read that is `.done`, the page is in the buffer, or `arrived` has had it.
   mutating func completed(request: UInt64, outcome: Outcome)
+
+  /// A page has come that no buffer waits for: a push, or the answer to a read without a buffer.
+  ///
+  /// A push may be of a page that the client has, wrote or freed meanwhile, and then must not be used.
+  ///
+  /// - Parameters:
+  ///   - page: 4,096 bytes, valid until this returns; nil for a page of zeros.
+  ///   - isPush: the server sent it unasked.
+  mutating func arrived(slot: UInt64, page: UnsafeRawPointer?, isPush: Bool)
+
+  /// The server will push these slots in a moment.
+  ///
+  /// - Parameter count: from `first` on upwards, downwards when negative; not 0. May lead out of the region.
+  mutating func announced(first: UInt64, count: Int)
+
+  /// The server has nothing more to push: what has neither arrived nor been asked for was never stored.
+  mutating func pushesEnded()
+}
+
+extension CompletionSink where Self: ~Copyable {
+  public mutating func arrived(slot: UInt64, page: UnsafeRawPointer?, isPush: Bool) {}
+  public mutating func announced(first: UInt64, count: Int) {}
+  public mutating func pushesEnded() {}
 }
 
 /// The client's side of one session: requests, bytes and time in; messages and completions out.
@@ -73,6 +97,10 @@ public struct ClientSession: ~Copyable {
     case write = 0x03
     case discard = 0x04
     case flush = 0x05
+    case hint = 0x09
+    case have = 0x0A
+    case begin = 0x0B
+    case end = 0x0E
   }
 
   private enum Phase: UInt8 {
@@ -87,6 +115,8 @@ public struct ClientSession: ~Copyable {
     var attempt: UInt8 = 0
     /// READ: fragments still to come.
     var missing: UInt8 = 0
+    /// Of a payload other than a page.
+    var length: UInt16 = 0
     /// Neighbours in the order of sending; `end` at the ends.
     var previous: UInt16 = 0
     var next: UInt16 = 0
@@ -129,6 +159,13 @@ public struct ClientSession: ~Copyable {
   private var nextAttach_ns: UInt64 = 0
   private var lastSent_ns: UInt64 = 0
   private var nextScan_ns: UInt64 = 0
+  /// Where fragments of reads without a buffer are put together, a page a tag; made when a session is to have
+  /// fragments.
+  private var assembly: UnsafeMutableRawPointer?
+  private var reads = 0
+  private var pushes = PushReceiver()
+  /// Pages that the server was to move when post-copy began; nil before.
+  public private(set) var begun: UInt64?
   private var mtu: Int
   private let capacity: Int
 
@@ -150,6 +187,7 @@ public struct ClientSession: ~Copyable {
     table.deallocate()
     freeTags.deallocate()
     queue.deallocate()
+    assembly?.deallocate()
   }
 
   /// Requests submitted and not completed.
@@ -168,14 +206,17 @@ public struct ClientSession: ~Copyable {
   /// - Parameters:
   ///   - operation: what to do.
   ///   - slot: the first slot.
-  ///   - count: slots to discard; 1 for a read or write.
-  ///   - buffer: 4,096 bytes that stay in place, and for a write unchanged, until completion.
+  ///   - count: slots to discard; of a read, which thread of control waits for it, 0 when not known; of
+  ///     a hint, the place of its first extent.
+  ///   - buffer: 4,096 bytes that stay in place, and for a write unchanged, until completion; nil has a
+  ///     page that is read given to `arrived`.
+  ///   - length: bytes in the buffer of a hint, have, begin or end: these have a payload that is no page.
   ///   - request: comes back with the completion.
   ///   - now_ns: of any monotonic clock, the same for every call.
   /// - Returns: false when as many requests as the queue depth are outstanding.
   public mutating func submit(
-    _ operation: Operation, slot: UInt64, count: UInt32 = 1, buffer: UnsafeMutableRawPointer?,
-    request: UInt64, now_ns: UInt64
+    _ operation: Operation, slot: UInt64, count: UInt32 = 0, buffer: UnsafeMutableRawPointer?,
+    length: Int = 0, request: UInt64, now_ns: UInt64
   ) -> Bool {
     guard freeCount > 0 else { return false }
     freeCount -= 1
@@ -184,13 +225,15 @@ public struct ClientSession: ~Copyable {
     at.pointee.phase = .queued
     at.pointee.operation = operation
     at.pointee.slot = slot
-    at.pointee.count = operation == .discard ? count : 0
+    at.pointee.count = count
+    at.pointee.length = UInt16(length)
     at.pointee.buffer = buffer
     at.pointee.request = request
     at.pointee.submitted_ns = now_ns
     at.pointee.attempt = 0
     at.pointee.missing = operation == .read ? Wire.allFragments : 0
     at.pointee.generation &+= 1
+    if operation == .read { reads += 1 }
     enqueue(tag)
     return true
   }
@@ -209,6 +252,7 @@ public struct ClientSession: ~Copyable {
       inFlight -= 1
     }
     at.pointee.phase = .free
+    if at.pointee.operation == .read { reads -= 1 }
     freeTags[freeCount] = tag
     freeCount += 1
     if outcome == .done { counters.completed += 1 } else { counters.failed += 1 }
@@ -254,12 +298,16 @@ public struct ClientSession: ~Copyable {
     completions: inout some CompletionSink & ~Copyable
   ) {
     let header = message.header
+    if header.opcode == Opcode.push.rawValue {
+      push(message, completions: &completions)
+      return
+    }
     guard header.isReply, let status = header.statusCode else {
       counters.badFrames += 1
       return
     }
     if header.opcode == Opcode.attach.reply {
-      attached(message, status, from: peer, now_ns: now_ns)
+      attached(message, status, from: peer, now_ns: now_ns, completions: &completions)
       return
     }
     guard state == .live, header.sessionID == sessionID else {
@@ -285,7 +333,16 @@ public struct ClientSession: ~Copyable {
       return
     }
     if status == .ok, at.pointee.operation == .read {
-      guard take(message, at) else { return }
+      guard take(message, tag, completions: &completions) else { return }
+      if header.ahead != 0 {
+        completions.announced(first: UInt64(header.slotCount), count: Int(header.ahead))
+      }
+    } else if status == .ok, at.pointee.operation == .begin {
+      guard message.payload.count == Int(RMAP_BEGUN_BYTES) else {
+        counters.badFrames += 1
+        return
+      }
+      begun = UInt64(littleEndian: message.payload.loadUnaligned(as: rmap_begun.self).pages)
     }
     if header.attempt == at.pointee.attempt {
       memx_rtt_sample(&rtt, at.pointee.sent_ns, now_ns)
@@ -297,42 +354,77 @@ public struct ClientSession: ~Copyable {
     }
   }
 
-  /// Copies what a reply to READ carries, if it is still missing.
-  private mutating func take(_ message: Message, _ at: UnsafeMutablePointer<Pending>) -> Bool {
-    let carried = message.header.fragments
-    let length = message.payload.count
-    let buffer = at.pointee.buffer!
-    if carried == Wire.allFragments {
-      if length == 0 {
-        buffer.initializeMemory(as: UInt8.self, repeating: 0, count: Wire.pageBytes)
-      } else if length == Wire.pageBytes {
-        buffer.copyMemory(from: message.payload.baseAddress!, byteCount: length)
-      } else {
-        counters.badFrames += 1
-        return false
-      }
-      at.pointee.missing = 0
-      return true
-    }
-    let fragment = carried.trailingZeroBitCount
-    guard carried != 0, carried == 1 << UInt8(fragment), fragment < Wire.fragments,
-      length == Wire.fragmentLength(fragment)
-    else {
+  /// Takes what a reply to READ carries, if it is still missing.
+  private mutating func take(
+    _ message: Message, _ tag: UInt16, completions: inout some CompletionSink & ~Copyable
+  ) -> Bool {
+    let at = table + Int(tag)
+    guard let piece = PagePiece(message) else {
       counters.badFrames += 1
       return false
     }
-    guard at.pointee.missing & carried != 0 else {
+    guard at.pointee.missing & message.header.fragments != 0 else {
       counters.lateReplies += 1
       return false
     }
-    (buffer + Wire.fragmentOffset(fragment)).copyMemory(
-      from: message.payload.baseAddress!, byteCount: length)
-    at.pointee.missing &= ~carried
+    if at.pointee.buffer == nil, piece.isWhole {
+      at.pointee.missing = 0
+      completions.arrived(slot: at.pointee.slot, page: piece.page, isPush: false)
+      return true
+    }
+    let buffer = at.pointee.buffer ?? assembly! + Int(tag) * Wire.pageBytes
+    piece.copy(to: buffer)
+    at.pointee.missing &= ~message.header.fragments
+    if at.pointee.buffer == nil, at.pointee.missing == 0 {
+      completions.arrived(slot: at.pointee.slot, page: buffer, isPush: false)
+    }
     return true
   }
 
+  /// Takes in a PUSH, and completes the reads that wait for its page.
+  private mutating func push(
+    _ message: Message, completions: inout some CompletionSink & ~Copyable
+  ) {
+    let header = message.header
+    guard state == .live, header.sessionID == sessionID else {
+      counters.lateReplies += 1
+      return
+    }
+    switch pushes.take(message, slots: grant!.slots) {
+    case .bad: counters.badFrames += 1
+    case .again: counters.repeatedPushes += 1
+    case .part: break
+    case .end: completions.pushesEnded()
+    case .page(let page):
+      counters.pushes += 1
+      let slot = header.slotIndex
+      completions.arrived(slot: slot, page: page, isPush: true)
+      if reads > 0 { completeReads(of: slot, page, &completions) }
+      if header.ahead != 0 {
+        completions.announced(first: UInt64(header.slotCount), count: Int(header.ahead))
+      }
+    }
+  }
+
+  private mutating func completeReads(
+    of slot: UInt64, _ page: UnsafeRawPointer?, _ completions: inout some CompletionSink & ~Copyable
+  ) {
+    for tag in 0..<UInt16(capacity) {
+      let at = table + Int(tag)
+      guard at.pointee.phase != .free, at.pointee.operation == .read, at.pointee.slot == slot
+      else { continue }
+      if let buffer = at.pointee.buffer { PagePiece(page: page).copy(to: buffer) }
+      if at.pointee.phase == .queued { dequeue(tag) }
+      finish(tag, .done, &completions)
+    }
+  }
+
+  /// Says how many of the pushed pages were of no use, in all; goes out with the next acknowledgement.
+  public mutating func noteUnusedPushes(_ count: UInt32) { pushes.unused = count }
+
   private mutating func attached(
-    _ message: Message, _ status: Status, from peer: MACAddress, now_ns: UInt64
+    _ message: Message, _ status: Status, from peer: MACAddress, now_ns: UInt64,
+    completions: inout some CompletionSink & ~Copyable
   ) {
     guard state == .attaching, message.header.generationNumber == attachGeneration else {
       counters.lateReplies += 1
@@ -354,15 +446,22 @@ public struct ClientSession: ~Copyable {
     grant = reply
     incarnation = reply.incarnation
     mtu = min(Int(reply.mtu), configuration.mtu)
+    if mtu < Wire.wholePageMTU, assembly == nil {
+      assembly = .allocate(byteCount: capacity * Wire.pageBytes, alignment: Wire.pageBytes)
+      pushes.makeAssembly()
+    }
+    pushes.restart()
+    begun = nil
     credits = max(1, min(Int(message.header.creditCount), Int(reply.queueDepth)))
     rtt = memx_rtt()
     state = .live
     counters.attaches += 1
-    requeueAll(now_ns: now_ns)
+    requeueAll(&completions)
   }
 
-  /// Puts everything outstanding back in the queue, under the new session's cookies.
-  private mutating func requeueAll(now_ns: UInt64) {
+  /// Puts everything outstanding back in the queue, under the new session's cookies. What told the server of
+  /// a post-copy is refused instead: it knew that in the old session, and has to be told all of it again.
+  private mutating func requeueAll(_ completions: inout some CompletionSink & ~Copyable) {
     (oldest, newest, inFlight) = (Self.end, Self.end, 0)
     (queueHead, queueCount) = (0, 0)
     for tag in 0..<capacity {
@@ -373,7 +472,10 @@ public struct ClientSession: ~Copyable {
       at.pointee.generation = 1
       at.pointee.attempt = 0
       at.pointee.missing = at.pointee.operation == .read ? Wire.allFragments : 0
-      enqueue(UInt16(tag))
+      switch at.pointee.operation {
+      case .hint, .have, .begin, .end: finish(UInt16(tag), .refused(.badSession), &completions)
+      case .read, .write, .discard, .flush: enqueue(UInt16(tag))
+      }
     }
   }
 
@@ -418,6 +520,10 @@ public struct ClientSession: ~Copyable {
       table[Int(tag)].phase = .sent
       inFlight += 1
       send(tag, now_ns: now_ns, sink: &sink)
+    }
+    if let acknowledgement = pushes.acknowledgement(session: sessionID) {
+      lastSent_ns = now_ns
+      sink.append(acknowledgement.sealed(), to: server, mtu: mtu)
     }
     let keepAlive_ns = lastSent_ns + UInt64(grant!.sessionTimeout_ms) * 1_000_000 / 3
     if now_ns >= keepAlive_ns {
@@ -507,6 +613,14 @@ public struct ClientSession: ~Copyable {
       opcode: at.pointee.operation.rawValue, attempt: at.pointee.attempt, session: sessionID,
       tag: tag, generation: at.pointee.generation, slot: at.pointee.slot,
       fragments: at.pointee.missing, count: at.pointee.count)
+    if at.pointee.length > 0 {
+      let bytes = UnsafeRawBufferPointer(
+        start: at.pointee.buffer, count: Int(at.pointee.length))
+      header.length = at.pointee.length.littleEndian
+      sink.append(
+        header.sealed(payloadHash: payloadHash(bytes)), payload: bytes, to: server, mtu: mtu)
+      return
+    }
     guard at.pointee.operation == .write else {
       sink.append(header.sealed(), to: server, mtu: mtu)
       return

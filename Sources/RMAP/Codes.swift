@@ -12,6 +12,12 @@ public enum Opcode: UInt8, Sendable, CaseIterable {
   case keepAlive = 0x06
   case status = 0x07
   case detach = 0x08
+  case hint = 0x09
+  case have = 0x0A
+  case begin = 0x0B
+  case push = 0x0C
+  case pushed = 0x0D
+  case end = 0x0E
   case error = 0x7F
 
   /// Set in the opcode byte of every reply.
@@ -37,6 +43,7 @@ public enum Status: UInt8, Sendable, CaseIterable {
   case lost = 11
   case ioError = 12
   case tooMany = 13
+  case noStrategy = 14
 }
 
 extension Status: CustomStringConvertible {
@@ -57,6 +64,7 @@ extension Status: CustomStringConvertible {
     case .lost: "the page went with an earlier incarnation of the server's store"
     case .ioError: "the server's store failed"
     case .tooMany: "the server has as many sessions as it may have"
+    case .noStrategy: "the server does not know the strategy"
     }
   }
 }
@@ -82,6 +90,13 @@ public enum Wire {
   public static let maxDiscardSlots = 1 << 16
   public static let regionNameBytes = Int(RMAP_REGION_NAME_BYTES)
   public static let tokenBytes = Int(RMAP_TOKEN_BYTES)
+  public static let pushWindow = Int(RMAP_PUSH_WINDOW)
+  public static let maxAnnounced = Int(RMAP_MAX_ANNOUNCED)
+  public static let maxHintExtents = Int(RMAP_MAX_HINT_EXTENTS)
+  public static let maxOrderExtents = Int(RMAP_MAX_ORDER_EXTENTS)
+  public static let extentBytes = Int(RMAP_EXTENT_BYTES)
+  public static let maxHaveBytes = Int(RMAP_MAX_HAVE_BYTES)
+  public static let strategyBytes = Int(RMAP_STRATEGY_BYTES)
   public static let attachedLost = UInt32(RMAP_ATTACHED_LOST)
 
   /// Where fragment `index` begins in its page, in bytes.

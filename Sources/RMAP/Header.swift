@@ -13,13 +13,13 @@ extension Header {
   public init(
     opcode: UInt8, status: Status = .ok, attempt: UInt8 = 0, session: UInt32,
     tag: UInt16 = Wire.noTag, credits: UInt16 = 0, generation: UInt32 = 0, slot: UInt64 = 0,
-    length: Int = 0, fragments: UInt8 = 0, count: UInt32 = 0
+    length: Int = 0, fragments: UInt8 = 0, ahead: Int8 = 0, count: UInt32 = 0
   ) {
     self.init(
       version: Wire.version, opcode: opcode, status: status.rawValue, attempt: attempt,
       session: session.littleEndian, tag: tag.littleEndian, credits: credits.littleEndian,
       generation: generation.littleEndian, slot: slot.littleEndian,
-      length: UInt16(truncatingIfNeeded: length).littleEndian, fragments: fragments, reserved: 0,
+      length: UInt16(truncatingIfNeeded: length).littleEndian, fragments: fragments, ahead: ahead,
       count: count.littleEndian, checksum: 0)
   }
 

@@ -68,6 +68,22 @@ public struct RegionGrant: Sendable {
   }
 }
 
+/// A post-copy that a store has readied, as `RegionStore.begin` answers.
+public struct Transfer: Sendable {
+  /// Pages that the client needs.
+  public var pages: UInt64
+  /// The strategy by its full name.
+  public var strategy: String
+  /// The most bytes of pages in a second that the region allows, 0 for any number.
+  public var limit_bytes_s: UInt64
+
+  public init(pages: UInt64, strategy: String, limit_bytes_s: UInt64) {
+    self.pages = pages
+    self.strategy = strategy
+    self.limit_bytes_s = limit_bytes_s
+  }
+}
+
 /// What happened in a session that an operator would want to know. None of it is on the page path.
 public enum ServerEvent: Sendable {
   case attached(region: RegionName, peer: MACAddress, session: UInt32, mtu: Int, queueDepth: Int)
@@ -109,6 +125,26 @@ public protocol RegionStore: ~Copyable {
   /// Makes the slots read as zeros, whatever incarnation they were written in.
   mutating func clear(_ region: Int, slot: UInt64, count: Int)
   func status(_ region: Int) -> RegionStatus
+
+  // Post-copy: which page goes next is the store's to say.
+
+  /// Puts extents in the client's LRU order, the first of them at `place`; `extents` is the payload of a HINT.
+  mutating func hint(_ region: Int, place: Int, extents: UnsafeRawBufferPointer)
+  /// The client does not need the slots whose bits are set; bit 0 stands for slot `first`. Bits may
+  /// lie behind the region's end.
+  mutating func have(_ region: Int, from first: UInt64, bitmap: UnsafeRawBufferPointer)
+  /// Readies everything for `nextPush`.
+  mutating func begin(_ region: Int, _ request: BeginRequest) -> Result<Transfer, Refusal>
+  /// Has the client said something of a post-copy that has not ended?
+  func isInTransfer(_ region: Int) -> Bool
+  /// A program waits for the slot, which is being sent to it.
+  mutating func fault(_ region: Int, slot: UInt64, context: UInt32)
+  /// Takes the slot that is to be pushed next, nil when there is none now.
+  mutating func nextPush(_ region: Int) -> UInt64?
+  /// Slots that have neither been taken nor fetched.
+  func remaining(_ region: Int) -> Int
+  /// Forgets hints and order; also called without a `begin`.
+  mutating func endTransfer(_ region: Int)
   mutating func note(_ event: ServerEvent)
 }
 

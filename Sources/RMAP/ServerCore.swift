@@ -43,8 +43,8 @@ public struct SessionReport: Sendable, Equatable {
 
 /// The server's side of every session on one link: bytes and time in, messages out.
 ///
-/// Does no I/O, reads no clock, and allocates nothing after `init`. PROTOCOL.md gives the rules; the
-/// section numbers below are its.
+/// Does no I/O, reads no clock, and allocates nothing after `init` but when a post-copy begins. PROTOCOL.md gives
+/// the rules; the section numbers below are its.
 public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   /// Of one tag: the last request that it was used for.
   @usableFromInline
@@ -81,12 +81,18 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   }
 
   public var store: Store
-  public private(set) var counters = ServerCounters()
+  public internal(set) var counters = ServerCounters()
   public let limits: ServerLimits
 
   @usableFromInline let table: UnsafeMutablePointer<Session>
   @usableFromInline let tags: UnsafeMutablePointer<TagState>
   @usableFromInline var active = 0
+  /// Of each session that is in post-copy, what it pushes.
+  let pushes: UnsafeMutablePointer<UnsafeMutablePointer<PushSender>?>
+  /// How many are.
+  var pushing = 0
+  /// Figures of the post-copy that ended last.
+  var ended: TransferReport?
   private var random: UInt64
   /// Halvings of every session's credits while the receive ring has been overflowing.
   private var pressure = 0
@@ -108,9 +114,16 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     let tagCount = limits.maxSessions * limits.queueDepth
     tags = .allocate(capacity: tagCount)
     tags.initialize(repeating: TagState(), count: tagCount)
+    pushes = .allocate(capacity: limits.maxSessions)
+    pushes.initialize(repeating: nil, count: limits.maxSessions)
   }
 
   deinit {
+    for index in 0..<limits.maxSessions {
+      pushes[index]?.deinitialize(count: 1)
+      pushes[index]?.deallocate()
+    }
+    pushes.deallocate()
     table.deallocate()
     tags.deallocate()
   }
@@ -182,6 +195,11 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     case .write: write(message, session: index, sink: &sink)
     case .discard: discard(message, session: index, sink: &sink)
     case .flush: flush(message, session: index, sink: &sink)
+    case .hint: hint(message, session: index, sink: &sink)
+    case .have: have(message, session: index, sink: &sink)
+    case .begin: begin(message, session: index, sink: &sink)
+    case .pushed: pushed(message, session: index, now_ns: now_ns)
+    case .end: end(message, session: index, sink: &sink)
     case .keepAlive:
       counters.keepAlives += 1
       reply(.ok, to: header, session: index, sink: &sink)
@@ -215,7 +233,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   }
 
   /// Compares a message's cookie with its tag's, and readies the tag for a new request.
-  private mutating func admit(_ header: Header, session index: Int) -> (Cookie, Int) {
+  mutating func admit(_ header: Header, session index: Int) -> (Cookie, Int) {
     let tag = Int(header.tagIndex)
     guard tag < table[index].queueDepth else { return (.invalid, 0) }
     let at = index * limits.queueDepth + tag
@@ -257,6 +275,8 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     guard slot < table[index].slots else {
       return refuse(.outOfRange, header, session: index, sink: &sink)
     }
+    let inPostcopy = store.isInTransfer(table[index].region)
+    if inPostcopy, !fetch(header, session: index) { return }
     counters.reads += 1
     let (peer, mtu) = (table[index].peer, table[index].mtu)
     switch store.load(table[index].region, slot: slot) {
@@ -269,21 +289,41 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     case .lost:
       counters.lostReads += 1
       reply(.lost, to: header, session: index, sink: &sink)
-    case .page(let page, let hashes) where mtu >= Wire.wholePageMTU:
-      let bytes = UnsafeRawBufferPointer(start: page, count: Wire.pageBytes)
-      let answer = replyHeader(
-        .ok, to: header, session: index, length: Wire.pageBytes, fragments: Wire.allFragments)
-      let hash = hashes.whole != 0 ? hashes.whole : payloadHash(bytes)
-      sink.append(answer.sealed(payloadHash: hash), payload: bytes, to: peer, mtu: mtu)
     case .page(let page, let hashes):
-      for fragment in 0..<Wire.fragments where wanted & 1 << UInt8(fragment) != 0 {
-        let bytes = UnsafeRawBufferPointer(
-          start: page + Wire.fragmentOffset(fragment), count: Wire.fragmentLength(fragment))
-        let answer = replyHeader(
-          .ok, to: header, session: index, length: bytes.count, fragments: 1 << UInt8(fragment))
-        let hash = hashes[fragment] != 0 ? hashes[fragment] : payloadHash(bytes)
-        sink.append(answer.sealed(payloadHash: hash), payload: bytes, to: peer, mtu: mtu)
+      var answer = replyHeader(.ok, to: header, session: index)
+      if inPostcopy {
+        let (first, ahead) = announcement(session: index)
+        answer.count = UInt32(truncatingIfNeeded: first).littleEndian
+        answer.ahead = ahead
       }
+      sendPage(page, hashes, answer, to: peer, mtu: mtu, wanted: wanted, sink: &sink)
+    }
+  }
+
+  /// Sends a page as one message, or the wanted ones of its fragments.
+  ///
+  /// - Parameter header: what all of them say.
+  @inline(__always)
+  func sendPage(
+    _ page: UnsafeRawPointer, _ hashes: PageHashes, _ header: Header, to peer: MACAddress,
+    mtu: Int, wanted: UInt8, sink: inout some FrameSink & ~Copyable
+  ) {
+    var header = header
+    if mtu >= Wire.wholePageMTU {
+      let bytes = UnsafeRawBufferPointer(start: page, count: Wire.pageBytes)
+      header.length = UInt16(Wire.pageBytes).littleEndian
+      header.fragments = Wire.allFragments
+      let hash = hashes.whole != 0 ? hashes.whole : payloadHash(bytes)
+      sink.append(header.sealed(payloadHash: hash), payload: bytes, to: peer, mtu: mtu)
+      return
+    }
+    for fragment in 0..<Wire.fragments where wanted & 1 << UInt8(fragment) != 0 {
+      let bytes = UnsafeRawBufferPointer(
+        start: page + Wire.fragmentOffset(fragment), count: Wire.fragmentLength(fragment))
+      header.length = UInt16(bytes.count).littleEndian
+      header.fragments = 1 << UInt8(fragment)
+      let hash = hashes[fragment] != 0 ? hashes[fragment] : payloadHash(bytes)
+      sink.append(header.sealed(payloadHash: hash), payload: bytes, to: peer, mtu: mtu)
     }
   }
 
@@ -391,7 +431,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   }
 
   /// Marks a request as carried out and answers it.
-  private mutating func finish(
+  mutating func finish(
     _ status: Status, _ at: Int, _ header: Header, session index: Int,
     sink: inout some FrameSink & ~Copyable
   ) {
@@ -404,7 +444,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
 
   // MARK: Replies
 
-  private mutating func refuse(
+  mutating func refuse(
     _ status: Status, _ header: Header, session index: Int, sink: inout some FrameSink & ~Copyable
   ) {
     if status == .outOfRange { counters.outOfRange += 1 } else { counters.badMessages += 1 }
@@ -412,7 +452,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     reply(status, to: header, session: index, sink: &sink)
   }
 
-  private func reply(
+  func reply(
     _ status: Status, to header: Header, session index: Int,
     sink: inout some FrameSink & ~Copyable
   ) {
@@ -420,7 +460,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     sink.append(answer, to: table[index].peer, mtu: table[index].mtu)
   }
 
-  private func replyHeader(
+  func replyHeader(
     _ status: Status, to header: Header, session index: Int, length: Int = 0, fragments: UInt8 = 0
   ) -> Header {
     var answer = header
@@ -429,7 +469,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     answer.credits = table[index].credits.littleEndian
     answer.length = UInt16(length).littleEndian
     answer.fragments = fragments
-    answer.reserved = 0
+    answer.ahead = 0
     answer.count = 0
     return answer
   }
@@ -456,7 +496,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     answer.credits = 0
     answer.length = 0
     answer.fragments = 0
-    answer.reserved = 0
+    answer.ahead = 0
     answer.count = 0
     sink.append(answer.sealed(), to: peer, mtu: Wire.minMTU)
   }
@@ -578,6 +618,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
         tags[at].staged = nil
       }
     }
+    endTransfer(session: index)
     store.release(table[index].region)
     table[index] = Session()
     active -= 1

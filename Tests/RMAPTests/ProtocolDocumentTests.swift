@@ -43,7 +43,8 @@ import Testing
       #expect(UInt64(header.payloadLength) == reader.number("length"))
       #expect(UInt64(header.fragments) == reader.number("fragments"))
       #expect(UInt64(header.slotCount) == reader.number("count"))
-      #expect(header.version == Wire.version && header.reserved == 0)
+      #expect(Int64(header.ahead) == Int64(bitPattern: reader.number("ahead")))
+      #expect(header.version == Wire.version)
 
       var payload = Array(message.payload)
       if opcode == .attach, !header.isReply {
@@ -55,7 +56,7 @@ import Testing
         opcode: header.isReply ? opcode.reply : opcode.rawValue, status: status,
         attempt: header.attempt, session: header.sessionID, tag: header.tagIndex,
         credits: header.creditCount, generation: header.generationNumber, slot: header.slotIndex,
-        fragments: header.fragments, count: UInt32(header.slotCount))
+        fragments: header.fragments, ahead: header.ahead, count: UInt32(header.slotCount))
       #expect(RMAPTests.message(again, payload: payload) == example.bytes)
     }
     #expect(reader.unread.isEmpty)
@@ -206,5 +207,6 @@ private func wireName(_ status: Status) -> String {
   case .lost: "LOST"
   case .ioError: "IO_ERROR"
   case .tooMany: "TOO_MANY"
+  case .noStrategy: "NO_STRATEGY"
   }
 }

@@ -58,6 +58,18 @@
 #define RMAP_REGION_NAME_BYTES 32
 #define RMAP_TOKEN_BYTES 32
 
+/* The most pushes that may be on their way to a client at a time. */
+#define RMAP_PUSH_WINDOW 64
+/* The most slots that one header may announce, in either direction. */
+#define RMAP_MAX_ANNOUNCED 127
+/* The most extents that one HINT may carry. */
+#define RMAP_MAX_HINT_EXTENTS 84
+/* The most extents that a client's LRU order may have. */
+#define RMAP_MAX_ORDER_EXTENTS (1U << 20)
+/* The most bytes of bitmap that one HAVE may carry, each standing for eight slots. */
+#define RMAP_MAX_HAVE_BYTES 1024
+#define RMAP_STRATEGY_BYTES 32
+
 /**
  * enum rmap_opcode - what a message is
  * @RMAP_PAD: the rest of the frame is padding
@@ -70,6 +82,13 @@
  * @RMAP_KEEPALIVE: keeps an idle session open, and asks whether it still is
  * @RMAP_STATUS: ask for struct rmap_region_status
  * @RMAP_DETACH: close the session; the region keeps its pages
+ * @RMAP_HINT: a part of the order in which the client's pages were last used
+ *	(array of struct rmap_extent)
+ * @RMAP_HAVE: slots that the client does not need (bitmap)
+ * @RMAP_BEGIN: begin post-copy: from now on the server pushes (struct rmap_begin)
+ * @RMAP_PUSH: from the server, unasked: a page
+ * @RMAP_PUSHED: from the client, never answered: which pushes have arrived
+ * @RMAP_END: end post-copy: the server stops pushing (struct rmap_end)
  * @RMAP_ERROR: from the server: the frame could not be taken, @status says why
  * @RMAP_REPLY: set in the opcode of the answer to a request
  */
@@ -83,6 +102,12 @@ enum rmap_opcode {
 	RMAP_KEEPALIVE = 0x06,
 	RMAP_STATUS = 0x07,
 	RMAP_DETACH = 0x08,
+	RMAP_HINT = 0x09,
+	RMAP_HAVE = 0x0A,
+	RMAP_BEGIN = 0x0B,
+	RMAP_PUSH = 0x0C,
+	RMAP_PUSHED = 0x0D,
+	RMAP_END = 0x0E,
 	RMAP_ERROR = 0x7F,
 	RMAP_REPLY = 0x80,
 };
@@ -104,6 +129,7 @@ enum rmap_opcode {
  *	ATTACH: and the region holds another client's pages by now
  * @RMAP_IO_ERROR: the server's store failed
  * @RMAP_TOO_MANY: the server has as many sessions as it may have
+ * @RMAP_NO_STRATEGY: the server does not know the strategy that BEGIN names
  */
 enum rmap_status {
 	RMAP_OK = 0,
@@ -120,6 +146,7 @@ enum rmap_status {
 	RMAP_LOST = 11,
 	RMAP_IO_ERROR = 12,
 	RMAP_TOO_MANY = 13,
+	RMAP_NO_STRATEGY = 14,
 };
 
 /**
@@ -133,15 +160,25 @@ enum rmap_status {
  * @tag: which of the session's outstanding requests this is, below the queue
  *	depth agreed on, or RMAP_NO_TAG
  * @credits: in a reply: how many requests the session may have outstanding
- *	from now on; reserved in a request
+ *	from now on; PUSHED: how many pushes the client can take at a time;
+ *	0 in others
  * @generation: one more each time @tag is used for a new request; with @tag it
- *	is the cookie that tells a late duplicate from a current message
- * @slot: the (first) slot
+ *	is the cookie that tells a late duplicate from a current message. PUSH:
+ *	its sequence number. PUSHED: the first sequence number that has not
+ *	arrived
+ * @slot: the (first) slot. PUSHED: bit i is set when the push with sequence
+ *	number @generation + 1 + i has arrived
  * @length: bytes of payload behind this header
- * @fragments: bit i stands for fragment i. READ: those wanted. WRITE and the
- *	reply to READ: those carried, one of them or all. 0 in others
- * @reserved: zero
- * @count: DISCARD: number of slots; 0 in others
+ * @fragments: bit i stands for fragment i. READ: those wanted. WRITE, PUSH and
+ *	the reply to READ: those carried, one of them or all; a PUSH with none
+ *	says that there is nothing more to push. 0 in others
+ * @ahead: PUSH and the reply to READ: how many slots from @count on, upwards
+ *	when positive and downwards when negative, will be pushed very soon,
+ *	so that the client need not ask for them; 0 in others
+ * @count: DISCARD: number of slots. READ: which thread of control waits for
+ *	the page, 0 when not known. HINT: place of its first extent in the whole
+ *	order. PUSH and the reply to READ: see @ahead. PUSHED: how many pushed
+ *	pages the client had no use for, in all. 0 in others
  * @checksum: XXH64 of the 32 bytes in front of this field, seeded with the
  *	XXH64 (seed 0) of the payload, or with 0 when there is none
  */
@@ -157,7 +194,7 @@ struct rmap_hdr {
 	__le64 slot;
 	__le16 length;
 	__u8 fragments;
-	__u8 reserved;
+	__s8 ahead;
 	__le32 count;
 	__le64 checksum;
 };
@@ -237,6 +274,67 @@ struct rmap_region_status {
 
 #define RMAP_REGION_STATUS_BYTES 32
 
+/**
+ * struct rmap_extent - slots that were last used at about the same time; HINT
+ *	carries them, the most recently used first
+ * @slot: the first slot
+ * @count: number of slots
+ * @reserved: zero
+ */
+struct rmap_extent {
+	__le64 slot;
+	__le32 count;
+	__le32 reserved;
+};
+
+#define RMAP_EXTENT_BYTES 16
+
+/**
+ * struct rmap_begin - payload of BEGIN
+ * @strategy: which page goes next, by name, NUL-padded; empty: the server's
+ *	choice
+ * @rate: the most bytes of pages that the server may push in a second, 0 for
+ *	as many as the network carries
+ * @extents: how many extents the HINTs before have carried
+ * @window: how many pushes the client can take at a time, 1 to
+ *	RMAP_PUSH_WINDOW
+ * @reserved: zero
+ */
+struct rmap_begin {
+	__u8 strategy[RMAP_STRATEGY_BYTES];
+	__le64 rate;
+	__le32 extents;
+	__le16 window;
+	__le16 reserved;
+};
+
+#define RMAP_BEGIN_BYTES 48
+
+/**
+ * struct rmap_begun - payload of the reply to BEGIN when its status is OK
+ * @pages: pages that the client does not have yet
+ * @reserved: zero
+ */
+struct rmap_begun {
+	__le64 pages;
+	__le64 reserved;
+};
+
+#define RMAP_BEGUN_BYTES 16
+
+/**
+ * struct rmap_end - payload of END: how the pages served
+ * @unused: pushed pages that nothing used before the end, all ones when the
+ *	client cannot know
+ * @reserved: zero
+ */
+struct rmap_end {
+	__le64 unused;
+	__le64 reserved;
+};
+
+#define RMAP_END_BYTES 16
+
 static_assert(sizeof(struct rmap_hdr) == RMAP_HDR_BYTES, "rmap_hdr size");
 static_assert(offsetof(struct rmap_hdr, opcode) == 1, "rmap_hdr.opcode");
 static_assert(offsetof(struct rmap_hdr, status) == 2, "rmap_hdr.status");
@@ -248,6 +346,7 @@ static_assert(offsetof(struct rmap_hdr, generation) == 12, "rmap_hdr.generation"
 static_assert(offsetof(struct rmap_hdr, slot) == 16, "rmap_hdr.slot");
 static_assert(offsetof(struct rmap_hdr, length) == 24, "rmap_hdr.length");
 static_assert(offsetof(struct rmap_hdr, fragments) == 26, "rmap_hdr.fragments");
+static_assert(offsetof(struct rmap_hdr, ahead) == 27, "rmap_hdr.ahead");
 static_assert(offsetof(struct rmap_hdr, count) == 28, "rmap_hdr.count");
 static_assert(offsetof(struct rmap_hdr, checksum) == RMAP_HDR_SUMMED_BYTES,
 	      "rmap_hdr.checksum");
@@ -278,5 +377,13 @@ static_assert(offsetof(struct rmap_region_status, stored) == 8,
 	      "rmap_region_status.stored");
 static_assert(offsetof(struct rmap_region_status, quota) == 16,
 	      "rmap_region_status.quota");
+static_assert(sizeof(struct rmap_extent) == RMAP_EXTENT_BYTES, "rmap_extent size");
+static_assert(offsetof(struct rmap_extent, count) == 8, "rmap_extent.count");
+static_assert(sizeof(struct rmap_begin) == RMAP_BEGIN_BYTES, "rmap_begin size");
+static_assert(offsetof(struct rmap_begin, rate) == 32, "rmap_begin.rate");
+static_assert(offsetof(struct rmap_begin, extents) == 40, "rmap_begin.extents");
+static_assert(offsetof(struct rmap_begin, window) == 44, "rmap_begin.window");
+static_assert(sizeof(struct rmap_begun) == RMAP_BEGUN_BYTES, "rmap_begun size");
+static_assert(sizeof(struct rmap_end) == RMAP_END_BYTES, "rmap_end size");
 
 #endif /* RMAP_H */

@@ -191,6 +191,8 @@ final class SimulatedClient {
       if outcome == .refused(.noSpace), schedule.quota == .max { violated("no space") }
     case .discard:
       changed(request, outcome, to: 0, lossBetween)
+    case .hint, .have, .begin, .end:
+      violated("\(request.operation) was never asked for")
     }
   }
 

@@ -26,6 +26,20 @@ struct MemoryStore: RegionStore {
     state.clear(region, slot: slot, count: count)
   }
   func status(_ region: Int) -> RegionStatus { state.status(region) }
+  func hint(_ region: Int, place: Int, extents: UnsafeRawBufferPointer) {
+    state.hint(region, place: place, extents: extents)
+  }
+  func have(_ region: Int, from first: UInt64, bitmap: UnsafeRawBufferPointer) {
+    state.have(region, from: first, bitmap: bitmap)
+  }
+  func begin(_ region: Int, _ request: BeginRequest) -> Result<Transfer, Refusal> {
+    state.begin(region, request)
+  }
+  func isInTransfer(_ region: Int) -> Bool { state.regions[region].transfer != nil }
+  func fault(_ region: Int, slot: UInt64, context: UInt32) { state.fault(region, slot: slot) }
+  func nextPush(_ region: Int) -> UInt64? { state.nextPush(region) }
+  func remaining(_ region: Int) -> Int { state.remaining(region) }
+  func endTransfer(_ region: Int) { state.endTransfer(region) }
   func note(_ event: ServerEvent) { state.events += 1 }
 }
 
@@ -45,6 +59,8 @@ final class MemoryStoreState {
     fileprivate(set) var pages: [UInt64: Stored] = [:]
     /// Slots cleared while `lost` is set: zeros, not lost.
     fileprivate(set) var cleared: Set<UInt64> = []
+    /// What a client has said of its post-copy.
+    fileprivate(set) var transfer: TransferState?
     /// Pages being gathered that will not replace another.
     fileprivate(set) var growing = 0
 
@@ -58,6 +74,13 @@ final class MemoryStoreState {
       self.clients = clients
       self.quota = quota
     }
+  }
+
+  struct TransferState {
+    var had: Set<UInt64> = []
+    var order: [Int: Extent] = [:]
+    /// Slots to push, ascending; nil before BEGIN.
+    var pending: [UInt64]?
   }
 
   struct Stored {
@@ -84,6 +107,7 @@ final class MemoryStoreState {
   private(set) var commits = 0
   private(set) var clears = 0
   var events = 0
+  private var isDemandOnly = false
   /// The most frames that were ever in use at once.
   private(set) var peakFrames = 0
 
@@ -221,7 +245,67 @@ final class MemoryStoreState {
       quota: UInt64(regions[region].quota))
   }
 
+  func hint(_ region: Int, place: Int, extents: UnsafeRawBufferPointer) {
+    if !regions[region].claimed { violated("hint without a claim") }
+    var transfer = regions[region].transfer ?? TransferState()
+    for index in 0..<extents.count / Wire.extentBytes {
+      transfer.order[place + index] = Extent(extents, at: index)
+    }
+    regions[region].transfer = transfer
+  }
+
+  func have(_ region: Int, from first: UInt64, bitmap: UnsafeRawBufferPointer) {
+    check(region, slot: first, "have")
+    var transfer = regions[region].transfer ?? TransferState()
+    for bit in 0..<bitmap.count * 8 where bitmap[bit / 8] & 1 << UInt8(bit % 8) != 0 {
+      transfer.had.insert(first + UInt64(bit))
+    }
+    regions[region].transfer = transfer
+  }
+
+  func begin(_ region: Int, _ request: BeginRequest) -> Result<Transfer, Refusal> {
+    if !regions[region].claimed { violated("begin without a claim") }
+    guard ["", "push", "demand-only"].contains(request.strategy) else {
+      return .failure(Refusal(.noStrategy))
+    }
+    var transfer = regions[region].transfer ?? TransferState()
+    let had = transfer.had
+    let pending = regions[region].pages.keys.filter { !had.contains($0) }.sorted()
+    transfer.pending = pending
+    isDemandOnly = request.strategy == "demand-only"
+    regions[region].transfer = transfer
+    return .success(
+      Transfer(pages: UInt64(pending.count), strategy: "push", limit_bytes_s: 0))
+  }
+
+  func fault(_ region: Int, slot: UInt64) {
+    check(region, slot: slot, "fault")
+    if regions[region].transfer?.pending == nil {
+      regions[region].transfer?.had.insert(slot)
+    } else {
+      regions[region].transfer?.pending?.removeAll { $0 == slot }
+    }
+  }
+
+  func nextPush(_ region: Int) -> UInt64? {
+    guard !isDemandOnly, let first = regions[region].transfer?.pending?.first else { return nil }
+    regions[region].transfer?.pending?.removeFirst()
+    return first
+  }
+
+  func remaining(_ region: Int) -> Int { regions[region].transfer?.pending?.count ?? 0 }
+
+  func endTransfer(_ region: Int) { regions[region].transfer = nil }
+
   // MARK: What tests call
+
+  /// Puts a page in a slot.
+  func put(_ value: UInt64, _ region: Int, slot: UInt64) {
+    let frame = takeFrame()
+    frames[Int(frame)].copyMemory(from: page(value), byteCount: Wire.pageBytes)
+    uses[Int(frame)] = .stored
+    regions[region].pages[slot] = Stored(frame: frame, hashes: PageHashes())
+  }
 
   /// The link has been flushed: replies no longer point into the store.
   func flushed() {
@@ -239,6 +323,7 @@ final class MemoryStoreState {
     }
     for region in regions.indices {
       regions[region].claimed = false
+      regions[region].transfer = nil
       regions[region].growing = 0
       guard !survives else { continue }
       regions[region].incarnation += 1

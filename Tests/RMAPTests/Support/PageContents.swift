@@ -16,10 +16,10 @@ enum PageContents {
 
   /// The value whose page this is; nil when it is a mixture or none at all.
   static func value(of page: UnsafeRawPointer) -> UInt64? {
-    let value = page.load(as: UInt64.self)
+    let value = page.loadUnaligned(as: UInt64.self)
     let step = value == 0 ? 0 : SeededRandom.mix(value) | 1
     for word in 1..<words
-    where page.load(fromByteOffset: word * 8, as: UInt64.self) != value &+ UInt64(word) &* step {
+    where page.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self) != value &+ UInt64(word) &* step {
       return nil
     }
     return value

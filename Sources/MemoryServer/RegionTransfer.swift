@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import PageStore
+import Prepaging
+import RMAP
+
+/// One post-copy of a region: what the client has said before it began, and then which page goes next.
+struct RegionTransfer: ~Copyable {
+  private let slots: Int
+  private var order: [SlotRange?] = []
+  /// A bit for each slot that the client does not need; made when it says of the first.
+  private var had: UnsafeMutablePointer<UInt8>?
+  private var prepager: UnsafeMutablePointer<Prepager>?
+
+  init(slots: UInt64) { self.slots = Int(slots) }
+
+  deinit {
+    had?.deallocate()
+    prepager?.deinitialize(count: 1)
+    prepager?.deallocate()
+  }
+
+  /// Slots that have neither been pushed nor fetched.
+  var remaining: Int { prepager?.pointee.remaining ?? 0 }
+
+  mutating func hint(place: Int, extents: UnsafeRawBufferPointer) {
+    let count = extents.count / Wire.extentBytes
+    while order.count < place + count { order.append(nil) }
+    for index in 0..<count {
+      let extent = Extent(extents, at: index)
+      // What lies past the end the prepager leaves out.
+      guard extent.slot < UInt64(slots) else { continue }
+      order[place + index] = SlotRange(first: Int(extent.slot), count: Int(extent.count))
+    }
+  }
+
+  mutating func have(from first: UInt64, bitmap: UnsafeRawBufferPointer) {
+    let bits = makeHad()
+    for index in bitmap.indices where bitmap[index] != 0 {
+      for bit in 0..<8 where bitmap[index] & 1 << UInt8(bit) != 0 {
+        let slot = Int(first) + index * 8 + bit
+        if slot < slots { bits[slot / 8] |= 1 << UInt8(slot % 8) }
+      }
+    }
+  }
+
+  private mutating func makeHad() -> UnsafeMutablePointer<UInt8> {
+    if let had { return had }
+    let bits = UnsafeMutablePointer<UInt8>.allocate(capacity: (slots + 7) / 8)
+    bits.initialize(repeating: 0, count: (slots + 7) / 8)
+    had = bits
+    return bits
+  }
+
+  /// Readies everything for `next`.
+  ///
+  /// - Returns: pages that the client needs.
+  mutating func begin(_ strategy: Strategy, pages: borrowing RegionPages) -> Int {
+    let hints = order.compactMap { $0 }
+    order = []
+    let made = UnsafeMutablePointer<Prepager>.allocate(capacity: 1)
+    made.initialize(to: Prepager(strategy, slots: slots, order: hints))
+    prepager = made
+    pages.forEachStoredRun { made.pointee.add(SlotRange(first: $0.lowerBound, count: $0.count)) }
+    if let had {
+      for slot in 0..<slots where had[slot / 8] & 1 << UInt8(slot % 8) != 0 {
+        _ = made.pointee.remove(slot)
+      }
+      had.deallocate()
+    }
+    had = nil
+    return made.pointee.remaining
+  }
+
+  mutating func fault(_ slot: UInt64, context: UInt32) {
+    guard let prepager else {
+      // Fetched before the post-copy began: that need not be pushed, either.
+      makeHad()[Int(slot) / 8] |= 1 << UInt8(slot % 8)
+      return
+    }
+    _ = prepager.pointee.fault(Int(slot), context: context)
+  }
+
+  /// The client has written or discarded slots, and so has no need of what was there.
+  mutating func remove(_ slot: UInt64, count: Int) {
+    prepager?.pointee.remove(SlotRange(first: Int(slot), count: count))
+  }
+
+  mutating func next() -> UInt64? { prepager?.pointee.next().map { UInt64($0) } }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How fast pages are pushed: as fast as the network delivers them, and no faster, so that a page that
+/// somebody waits for finds no queue in front of it.
+///
+/// Bandwidth is the greatest rate of delivery seen of late, the round trip the shortest; pushes are
+/// spaced at that bandwidth and limited to little more than its product with that round trip. The
+/// idea is BBR's (Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5),
+/// 2016), the measuring that of draft-cheng-iccrg-delivery-rate-estimation. Pure: time comes in
+/// as nanoseconds of any monotonic clock.
+public struct PushPace: Sendable {
+  /// What is noted of a push when it is sent, for the sample that its arrival gives.
+  public struct Mark: Sendable {
+    var sent_ns: UInt64 = 0
+    var delivered: UInt64 = 0
+    var delivered_ns: UInt64 = 0
+    var firstSent_ns: UInt64 = 0
+    public init() {}
+  }
+
+  /// Doubling the rate each round until it no longer helps; emptying the queue that this made; then
+  /// in cycles a little faster, a little slower, and six times at the bandwidth.
+  private enum Phase {
+    case startup
+    case drain
+    case cycle(Int)
+  }
+
+  private static let startupGain = 2.0
+  private static let cycleGains = [1.25, 0.75, 1, 1, 1, 1, 1, 1]
+  /// Rounds that a bandwidth sample counts for, at least; at most twice as many.
+  private static let bandwidthRounds = 24
+  private static let roundTripSpan_ns: UInt64 = 2_000_000_000
+  /// How far a late sender may catch up.
+  private static let catchUp_ns: UInt64 = 200_000
+  /// Until there are samples: 64 pages in 1 ms, a gigabit's worth being 30.
+  private static let firstInterval_ns = 16_000.0
+
+  private let limitInterval_ns: Double
+  private var phase = Phase.startup
+  private var delivered: UInt64 = 0
+  private var delivered_ns: UInt64 = 0
+  private var firstSent_ns: UInt64 = 0
+  /// Greatest rates (pages per nanosecond) of this span of rounds and the one before.
+  private var rates = (now: 0.0, before: 0.0)
+  private var roundTrips: (now: UInt64, before: UInt64) = (.max, .max)
+  private var roundTripSpanEnd_ns: UInt64 = 0
+  private var roundEnd: UInt64 = 0
+  private var rounds = 0
+  private var startupRate = 0.0
+  private var flatRounds = 0
+  private var next_ns = 0.0
+
+  /// - Parameter limit_bytes_s: the most bytes of pages in a second, 0 for no limit of its own.
+  public init(limit_bytes_s: UInt64 = 0) {
+    limitInterval_ns =
+      limit_bytes_s == 0 ? 0 : Double(Wire.pageBytes) * 1e9 / Double(limit_bytes_s)
+  }
+
+  /// Pages per nanosecond.
+  private var rate: Double { max(rates.now, rates.before) }
+
+  /// Shortest round trip of late, nanoseconds; 0 before the first sample.
+  public var roundTrip_ns: UInt64 {
+    let least = min(roundTrips.now, roundTrips.before)
+    return least == .max ? 0 : least
+  }
+
+  /// Measured bandwidth, bytes of pages per second; 0 before the first sample.
+  public var bandwidth_bytes_s: UInt64 { UInt64(rate * 1e9 * Double(Wire.pageBytes)) }
+
+  private var gain: Double {
+    switch phase {
+    case .startup: Self.startupGain
+    case .drain: 1 / Self.startupGain
+    case .cycle(let step): Self.cycleGains[step]
+    }
+  }
+
+  /// Pages that may be on their way at a time.
+  public var window: Int {
+    guard rate > 0, roundTrip_ns > 0 else { return 4 }
+    let product = rate * Double(roundTrip_ns)
+    switch phase {
+    case .startup: return min(Wire.pushWindow, max(4, Int(product * Self.startupGain) + 2))
+    default: return min(Wire.pushWindow, max(2, Int((product * 1.5).rounded(.up)) + 1))
+    }
+  }
+
+  /// Pages that the network delivers in `time_ns`, as measured.
+  public func pages(in time_ns: UInt64) -> Int { Int(rate * Double(time_ns)) }
+
+  /// When the next page may be sent.
+  public var nextSend_ns: UInt64 { UInt64(max(0, next_ns)) }
+
+  /// Notes that a page is sent now.
+  ///
+  /// - Parameter inFlight: pages on their way, without this one.
+  public mutating func sent(now_ns: UInt64, inFlight: Int) -> Mark {
+    if inFlight == 0 {
+      firstSent_ns = now_ns
+      delivered_ns = now_ns
+    }
+    var interval_ns = rate > 0 ? 1 / (rate * gain) : Self.firstInterval_ns
+    interval_ns = max(interval_ns, limitInterval_ns)
+    next_ns = max(next_ns, Double(now_ns) - Double(Self.catchUp_ns)) + interval_ns
+    var mark = Mark()
+    mark.sent_ns = now_ns
+    mark.delivered = delivered
+    mark.delivered_ns = delivered_ns
+    mark.firstSent_ns = firstSent_ns
+    return mark
+  }
+
+  /// Takes in the arrival of pages that one acknowledgement reports.
+  ///
+  /// - Parameters:
+  ///   - count: pages that it reports for the first time.
+  ///   - newest: the mark of the one sent last; nil when that was sent more than once.
+  ///   - inFlight: pages still on their way.
+  public mutating func arrived(count: Int, newest: Mark?, inFlight: Int, now_ns: UInt64) {
+    delivered += UInt64(count)
+    delivered_ns = now_ns
+    guard let mark = newest else { return }
+    firstSent_ns = mark.sent_ns
+    noteRoundTrip(now_ns &- mark.sent_ns, now_ns: now_ns)
+    let elapsed_ns = max(now_ns &- mark.delivered_ns, mark.sent_ns &- mark.firstSent_ns)
+    // What came within less than a round trip says how acknowledgements bunch, not how fast the link is.
+    if elapsed_ns > 0, elapsed_ns >= roundTrip_ns {
+      rates.now = max(rates.now, Double(delivered - mark.delivered) / Double(elapsed_ns))
+    }
+    if mark.delivered >= roundEnd { endRound(inFlight: inFlight) }
+    if case .drain = phase, Double(inFlight) <= rate * Double(roundTrip_ns) { phase = .cycle(2) }
+  }
+
+  private mutating func noteRoundTrip(_ roundTrip_ns: UInt64, now_ns: UInt64) {
+    if now_ns >= roundTripSpanEnd_ns {
+      roundTrips = (.max, roundTrips.now)
+      roundTripSpanEnd_ns = now_ns + Self.roundTripSpan_ns
+    }
+    roundTrips.now = min(roundTrips.now, roundTrip_ns)
+  }
+
+  private mutating func endRound(inFlight: Int) {
+    roundEnd = delivered
+    rounds += 1
+    if rounds % Self.bandwidthRounds == 0 { rates = (0, max(rates.now, 0)) }
+    switch phase {
+    case .startup:
+      if rate > startupRate * 1.25 {
+        startupRate = rate
+        flatRounds = 0
+      } else {
+        flatRounds += 1
+        if flatRounds == 3 { phase = .drain }
+      }
+    case .drain: break
+    case .cycle(let step): phase = .cycle((step + 1) % Self.cycleGains.count)
+    }
+  }
+}

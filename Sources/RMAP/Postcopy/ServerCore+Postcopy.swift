@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+import CRMAP
+
+// Post-copy: PROTOCOL.md section 7, after the paper's sections 3.2 and 4.
+extension ServerCore where Store: ~Copyable {
+  // MARK: Requests
+
+  /// HINT: a part of the client's LRU order.
+  mutating func hint(
+    _ message: Message, session index: Int, sink: inout some FrameSink & ~Copyable
+  ) {
+    let header = message.header
+    let count = message.payload.count / Wire.extentBytes
+    guard message.payload.count % Wire.extentBytes == 0,
+      (1...Wire.maxHintExtents).contains(count),
+      header.slotCount <= Wire.maxOrderExtents - count
+    else { return refuse(.badMessage, header, session: index, sink: &sink) }
+    let (cookie, at) = admit(header, session: index)
+    switch cookie {
+    case .stale: return
+    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
+    case .again: return reply(tags[at].status, to: header, session: index, sink: &sink)
+    case .new: break
+    }
+    guard pushes[index] == nil else {
+      return finish(.badMessage, at, header, session: index, sink: &sink)
+    }
+    store.hint(table[index].region, place: header.slotCount, extents: message.payload)
+    finish(.ok, at, header, session: index, sink: &sink)
+  }
+
+  /// HAVE: slots that the client does not need.
+  mutating func have(
+    _ message: Message, session index: Int, sink: inout some FrameSink & ~Copyable
+  ) {
+    let header = message.header
+    guard (1...Wire.maxHaveBytes).contains(message.payload.count) else {
+      return refuse(.badMessage, header, session: index, sink: &sink)
+    }
+    let (cookie, at) = admit(header, session: index)
+    switch cookie {
+    case .stale: return
+    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
+    case .again: return reply(tags[at].status, to: header, session: index, sink: &sink)
+    case .new: break
+    }
+    guard header.slotIndex < table[index].slots, pushes[index] == nil else {
+      counters.outOfRange += 1
+      return finish(.outOfRange, at, header, session: index, sink: &sink)
+    }
+    store.have(table[index].region, from: header.slotIndex, bitmap: message.payload)
+    finish(.ok, at, header, session: index, sink: &sink)
+  }
+
+  /// BEGIN: from now on pages are pushed.
+  mutating func begin(
+    _ message: Message, session index: Int, sink: inout some FrameSink & ~Copyable
+  ) {
+    let header = message.header
+    guard let request = BeginRequest(payload: message.payload) else {
+      return refuse(.badMessage, header, session: index, sink: &sink)
+    }
+    let (cookie, at) = admit(header, session: index)
+    switch cookie {
+    case .stale: return
+    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
+    case .again:
+      guard tags[at].status == .ok, let push = pushes[index] else {
+        return reply(tags[at].status, to: header, session: index, sink: &sink)
+      }
+      return replyBegun(push.pointee.report.pages, header, session: index, sink: &sink)
+    case .new: break
+    }
+    guard pushes[index] == nil else {
+      return finish(.badMessage, at, header, session: index, sink: &sink)
+    }
+    switch store.begin(table[index].region, request) {
+    case .failure(let refusal):
+      finish(refusal.status, at, header, session: index, sink: &sink)
+    case .success(let transfer):
+      let limits = [request.rate_bytes_s, transfer.limit_bytes_s].filter { $0 > 0 }
+      let push = UnsafeMutablePointer<PushSender>.allocate(capacity: 1)
+      push.initialize(
+        to: PushSender(request, session: table[index].id, limit_bytes_s: limits.min() ?? 0))
+      push.pointee.report.strategy = transfer.strategy
+      push.pointee.report.pages = transfer.pages
+      pushes[index] = push
+      pushing += 1
+      tags[at].done = true
+      tags[at].status = .ok
+      replyBegun(transfer.pages, header, session: index, sink: &sink)
+    }
+  }
+
+  private func replyBegun(
+    _ pages: UInt64, _ header: Header, session index: Int, sink: inout some FrameSink & ~Copyable
+  ) {
+    var raw = rmap_begun(pages: pages.littleEndian, reserved: 0)
+    withUnsafeBytes(of: &raw) { bytes in
+      let answer = replyHeader(.ok, to: header, session: index, length: bytes.count)
+        .sealed(payloadHash: payloadHash(bytes))
+      sink.appendPadded(answer, copying: bytes, to: table[index].peer, mtu: Wire.minMTU)
+    }
+  }
+
+  /// END: nothing more is pushed.
+  mutating func end(
+    _ message: Message, session index: Int, sink: inout some FrameSink & ~Copyable
+  ) {
+    let header = message.header
+    guard let request = EndRequest(payload: message.payload) else {
+      return refuse(.badMessage, header, session: index, sink: &sink)
+    }
+    let (cookie, at) = admit(header, session: index)
+    switch cookie {
+    case .stale: return
+    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
+    case .again: return reply(tags[at].status, to: header, session: index, sink: &sink)
+    case .new: break
+    }
+    if let push = pushes[index] { push.pointee.report.unused = request.unused }
+    endTransfer(session: index)
+    finish(.ok, at, header, session: index, sink: &sink)
+  }
+
+  /// PUSHED: what has arrived.
+  mutating func pushed(_ message: Message, session index: Int, now_ns: UInt64) {
+    let header = message.header
+    guard message.payload.count == 0 else {
+      counters.badMessages += 1
+      return
+    }
+    // One on its way when the post-copy ended.
+    guard let push = pushes[index] else { return }
+    let isValid = push.pointee.acknowledged(
+      first: header.generationNumber, behind: header.slotIndex, credits: Int(header.creditCount),
+      unused: UInt32(truncatingIfNeeded: header.slotCount), now_ns: now_ns)
+    if !isValid { counters.badMessages += 1 }
+  }
+
+  /// A READ during post-copy: moves the strategy's pivots. False when a push of the page is on its way, so that
+  /// it is not sent a second time unless the client asks again.
+  mutating func fetch(_ header: Header, session index: Int) -> Bool {
+    guard let push = pushes[index] else {
+      store.fault(
+        table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
+      return true
+    }
+    if push.pointee.covers(header.slotIndex), header.attempt == 0 {
+      push.pointee.report.overlapped += 1
+      return false
+    }
+    if header.attempt == 0 { push.pointee.report.fetched += 1 }
+    _ = push.pointee.withdraw(header.slotIndex)
+    store.fault(
+      table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
+    // What the fault makes likely is announced with the page, before it is asked for.
+    extendPlan(push, session: index, to: push.pointee.planCount + 2)
+    return true
+  }
+
+  /// What a READ's reply says of pages to come.
+  func announcement(session index: Int) -> (first: UInt64, ahead: Int8) {
+    pushes[index]?.pointee.announce() ?? (0, 0)
+  }
+
+  // MARK: Pushing
+
+  /// Pushes what is due.
+  ///
+  /// Call it after `receive`, so that answers to what somebody waits for go first.
+  ///
+  /// - Parameters:
+  ///   - now_ns: of the same clock as in `receive`.
+  ///   - sink: as in `receive`.
+  /// - Returns: when to call again at the latest.
+  public mutating func push(now_ns: UInt64, sink: inout some FrameSink & ~Copyable) -> UInt64 {
+    guard pushing > 0 else { return .max }
+    var due_ns = UInt64.max
+    for index in 0..<limits.maxSessions {
+      guard let push = pushes[index] else { continue }
+      pushPages(push, session: index, now_ns: now_ns, sink: &sink)
+      due_ns = min(due_ns, push.pointee.due_ns)
+    }
+    return due_ns
+  }
+
+  /// The most pages of one session between two looks at the receive ring.
+  private static var batch: Int { 16 }
+
+  private mutating func pushPages(
+    _ push: UnsafeMutablePointer<PushSender>, session index: Int, now_ns: UInt64,
+    sink: inout some FrameSink & ~Copyable
+  ) {
+    var count = 0
+    while count < Self.batch, let lost = push.pointee.nextLost(now_ns: now_ns) {
+      sendPush(
+        push, session: index, number: lost.number, slot: lost.entry.slot,
+        attempt: lost.entry.attempt, isEnd: lost.entry.isEnd, sink: &sink)
+      count += 1
+    }
+    guard !push.pointee.hasEnded else { return }
+    while count < Self.batch, push.pointee.maySend(now_ns: now_ns) {
+      extendPlan(push, session: index, to: push.pointee.planLength)
+      push.pointee.isStarved = push.pointee.planCount == 0
+      guard !push.pointee.isStarved else {
+        guard push.pointee.isIdle, store.remaining(table[index].region) == 0 else { return }
+        let number = push.pointee.send(0, isEnd: true, now_ns: now_ns)
+        sendPush(
+          push, session: index, number: number, slot: 0, attempt: 0, isEnd: true, sink: &sink)
+        return
+      }
+      let slot = push.pointee.dequeue()
+      let number = push.pointee.send(slot, now_ns: now_ns)
+      sendPush(
+        push, session: index, number: number, slot: slot, attempt: 0, isEnd: false, sink: &sink)
+      count += 1
+    }
+  }
+
+  private mutating func extendPlan(
+    _ push: UnsafeMutablePointer<PushSender>, session index: Int, to length: Int
+  ) {
+    while push.pointee.planCount < length, push.pointee.planHasRoom,
+      let slot = store.nextPush(table[index].region)
+    {
+      push.pointee.enqueue(slot)
+    }
+  }
+
+  private mutating func sendPush(
+    _ push: UnsafeMutablePointer<PushSender>, session index: Int, number: UInt32, slot: UInt64,
+    attempt: UInt8, isEnd: Bool, sink: inout some FrameSink & ~Copyable
+  ) {
+    let (peer, mtu) = (table[index].peer, table[index].mtu)
+    let (first, ahead) = push.pointee.announce()
+    var header = Header(
+      opcode: Opcode.push.rawValue, attempt: attempt, session: table[index].id,
+      generation: number, slot: slot, ahead: ahead, count: UInt32(truncatingIfNeeded: first))
+    if isEnd {
+      sink.append(header.sealed(), to: peer, mtu: mtu)
+      return
+    }
+    guard case .page(let page, let hashes) = store.load(table[index].region, slot: slot) else {
+      // Discarded since it was planned or first sent: zeros by now, which the client knows.
+      header.fragments = Wire.allFragments
+      sink.append(header.sealed(), to: peer, mtu: mtu)
+      return
+    }
+    sendPage(page, hashes, header, to: peer, mtu: mtu, wanted: Wire.allFragments, sink: &sink)
+  }
+
+  // MARK: State
+
+  mutating func endTransfer(session index: Int) {
+    store.endTransfer(table[index].region)
+    guard let push = pushes[index] else { return }
+    ended = push.pointee.report
+    pushes[index] = nil
+    pushing -= 1
+    push.deinitialize(count: 1)
+    push.deallocate()
+  }
+
+  /// The post-copies under way.
+  public func transfers() -> [TransferReport] {
+    guard pushing > 0 else { return [] }
+    return (0..<limits.maxSessions).compactMap { index in
+      guard let push = pushes[index] else { return nil }
+      var report = push.pointee.report
+      report.remaining = UInt64(store.remaining(table[index].region) + push.pointee.planCount)
+      report.bandwidth_bytes_s = push.pointee.pace.bandwidth_bytes_s
+      return report
+    }
+  }
+
+  /// Takes the figures of the post-copy that ended last, so that they can be logged.
+  public mutating func takeEndedTransfer() -> TransferReport? {
+    defer { ended = nil }
+    return ended
+  }
+}
