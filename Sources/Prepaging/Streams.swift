@@ -9,18 +9,17 @@
 /// far as it has come: a program that waits was served too slowly, and what has run long will
 /// run on.
 ///
-/// What is pushed first follows from when a program will wait again. The next page of each stream
-/// whose program waits goes first, in the order of the waits, since they are served in that order;
-/// then a few more pages, the latest wait's first; then streams that waited of late, a page each in turn, as far as their windows
-/// reach. When there is nothing of these, the background: bubbles around the last faults, and in turn with them
-/// the LRU order, or, where there is none, the pages in ascending order.
+/// What is pushed first follows from when a program will wait again. A stream whose program waits with nothing of
+/// what comes next on its way gets a page before all else, in the order of the waits, since they are
+/// served in that order. Then streams that waited of late get a page each in turn, as far as their windows reach, so that
+/// those of one thread, such as the two pointers of a quicksort, stay abreast. When there is nothing of
+/// these, the background: bubbles around the last faults, and in turn with them the LRU order, or,
+/// where there is none, the pages in ascending order.
 struct Streams: ~Copyable {
   /// Streams that are followed at a time; a new one replaces the one that waited longest ago.
   static let limit = 1024
   /// Pages either side of a first fault that are pushed.
   private static let firstWindow = 4
-  /// Pages that go before other streams' after a wait.
-  private static let urgentLimit = 4
   /// How far past its edge a fault still belongs to a stream.
   private static let reach = 16
   /// Waits elsewhere after which a stream is left to the background.
@@ -42,8 +41,6 @@ struct Streams: ~Copyable {
     var goesBehind = false
     /// How far from `seen` pages may be pushed, in pages.
     var window = 0
-    /// Pages to push before other streams'.
-    var urgent = 0
     var context: UInt32 = 0
     /// The count of faults when it last waited.
     var stamp = 0
@@ -75,12 +72,12 @@ struct Streams: ~Copyable {
     self.inOrder = inOrder
     capacity = count
     background = Bubbles(.dual, pivots: count == 0 ? 0 : Strategy.defaultPivots)
-    // Three more: the heads of the queues.
-    streams = .allocate(capacity: count + 3)
-    streams.initialize(repeating: Stream(), count: count + 3)
+    // Two more: the heads of the queues.
+    streams = .allocate(capacity: count + 2)
+    streams.initialize(repeating: Stream(), count: count + 2)
     histories = .allocate(capacity: max(1, count))
     histories.initialize(repeating: History(), count: max(1, count))
-    for head in [count, count + 1, count + 2] {
+    for head in [count, count + 1] {
       streams[head].previous = head
       streams[head].next = head
     }
@@ -93,10 +90,8 @@ struct Streams: ~Copyable {
 
   /// Streams whose program waits and that were not served since; in the order of the waits.
   private var freshQueue: Int { capacity }
-  /// Streams that get a few pages more; the latest wait first.
-  private var urgentQueue: Int { capacity + 1 }
   /// Streams that take turns.
-  private var sharedQueue: Int { capacity + 2 }
+  private var sharedQueue: Int { capacity + 1 }
 
   // MARK: - Faults
 
@@ -183,12 +178,13 @@ struct Streams: ~Copyable {
     hurry(index)
   }
 
-  /// Puts a stream, whose program waits, before those that nothing waits for.
+  /// Queues a stream: before all others if nothing that its program comes to next is on its way.
   private mutating func hurry(_ index: Int) {
+    let stream = streams[index]
+    let isServed = stream.stride != 0 && stream.ahead != stream.seen + stream.stride
     streams[index].stamp = faults
-    streams[index].urgent = min(streams[index].window, Self.urgentLimit)
     leaveQueue(index)
-    join(index, after: streams[freshQueue].previous)
+    join(index, after: streams[isServed ? sharedQueue : freshQueue].previous)
   }
 
   /// The stride that a thread's last waits show, when they lie equally far apart.
@@ -225,19 +221,9 @@ struct Streams: ~Copyable {
       let index = streams[freshQueue].next
       leaveQueue(index)
       if let slot = step(index, &pending) {
-        streams[index].urgent -= 1
-        join(index, after: urgentQueue)
+        join(index, after: streams[sharedQueue].previous)
         return slot
       }
-    }
-    while streams[urgentQueue].next != urgentQueue {
-      let index = streams[urgentQueue].next
-      if streams[index].urgent > 0, let slot = step(index, &pending) {
-        streams[index].urgent -= 1
-        return slot
-      }
-      leaveQueue(index)
-      join(index, after: streams[sharedQueue].previous)
     }
     while streams[sharedQueue].next != sharedQueue {
       let index = streams[sharedQueue].next
