@@ -56,6 +56,7 @@ let package = Package(
     .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
     .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(name: "Prepaging", swiftSettings: pagePath),
     .target(name: "Telemetry", swiftSettings: pagePath),
     .target(
       name: "MemoryServer",
@@ -95,6 +96,8 @@ let package = Package(
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "PrepagingTests", dependencies: ["Prepaging", "CTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "PageStoreTests", dependencies: ["PageStore", "RMAP", "TestSupport", system],
       swiftSettings: strict),

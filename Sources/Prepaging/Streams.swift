@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Prepaging that follows the programs' streams of accesses.
+///
+/// All that the server sees is where programs wait: for pages that are still to be sent, and, with
+/// these, for pages just given out. Each wait continues the nearest of its thread's streams,
+/// or begins one. A stream without a direction gets a small bubble; the next wait tells which way it goes,
+/// or its stride. From then on each wait doubles its window, how far ahead of the program it is pushed, up to twice as
+/// far as it has come: a program that waits was served too slowly, and what has run long will
+/// run on.
+///
+/// What is pushed first follows from when a program will wait again. A stream whose program waits with nothing of
+/// what comes next on its way gets a page before all else, in the order of the waits, since they are
+/// served in that order. Then streams that waited of late get a page each in turn, as far as their windows reach, so that
+/// those of one thread, such as the two pointers of a quicksort, stay abreast. When there is nothing of
+/// these, the background: bubbles around the last faults, and in turn with them the LRU order, or,
+/// where there is none, the pages in ascending order.
+struct Streams: ~Copyable {
+  /// Streams that are followed at a time; a new one replaces the one that waited longest ago.
+  static let limit = 1024
+  /// Pages either side of a first fault that are pushed.
+  private static let firstWindow = 4
+  /// How far past its edge a fault still belongs to a stream.
+  private static let reach = 16
+  /// Waits elsewhere after which a stream is left to the background.
+  private static let staleFaults = 64
+  /// Pages that a strided stream may pass over to find a pending one.
+  private static let strideTries = 16
+
+  private struct Stream {
+    /// Where it began.
+    var start = 0
+    /// Where the program last waited.
+    var seen = 0
+    /// Slots from one page to the next; 0 while nothing is known.
+    var stride = 0
+    /// The next slot to look at, in the direction of the stride, or forward.
+    var ahead = 0
+    /// The next slot to look at going backward, while nothing is known.
+    var behind = 0
+    var goesBehind = false
+    /// How far from `seen` pages may be pushed, in pages.
+    var window = 0
+    var context: UInt32 = 0
+    /// The count of faults when it last waited.
+    var stamp = 0
+    /// Neighbours in the queue that it is in.
+    var previous = -1
+    var next = -1
+  }
+
+  /// The last waits of a thread, latest first.
+  private struct History {
+    var context: UInt32 = 0
+    var count = 0
+    var slots = (0, 0, 0, 0)
+  }
+
+  private let inOrder: Bool
+  private let capacity: Int
+  private let streams: UnsafeMutablePointer<Stream>
+  private let histories: UnsafeMutablePointer<History>
+  private var count = 0
+  private var faults = 0
+  private var background: Bubbles
+  private var extent = 0
+
+  /// - Parameters:
+  ///   - streams: followed at a time; 0 where another strategy is in use.
+  ///   - inOrder: whether there is an LRU order for the background.
+  init(streams count: Int, inOrder: Bool) {
+    self.inOrder = inOrder
+    capacity = count
+    background = Bubbles(.dual, pivots: count == 0 ? 0 : Strategy.defaultPivots)
+    // Two more: the heads of the queues.
+    streams = .allocate(capacity: count + 2)
+    streams.initialize(repeating: Stream(), count: count + 2)
+    histories = .allocate(capacity: max(1, count))
+    histories.initialize(repeating: History(), count: max(1, count))
+    for head in [count, count + 1] {
+      streams[head].previous = head
+      streams[head].next = head
+    }
+  }
+
+  deinit {
+    streams.deallocate()
+    histories.deallocate()
+  }
+
+  /// Streams whose program waits and that were not served since; in the order of the waits.
+  private var freshQueue: Int { capacity }
+  /// Streams that take turns.
+  private var sharedQueue: Int { capacity + 1 }
+
+  // MARK: - Faults
+
+  mutating func fault(
+    _ slot: Int, context: UInt32, wasPending: Bool, _ pending: borrowing PendingSet
+  ) {
+    faults += 1
+    if wasPending { background.fault(slot) }
+    let stride = stride(to: slot, context: context, pending)
+    if let index = stream(at: slot, context: context) {
+      advance(index, to: slot, stride: stride)
+    } else if wasPending {
+      begin(slot, context: context, stride: stride)
+    }
+  }
+
+  /// The stream that a wait continues: of the same thread, and the one whose edge is nearest.
+  private func stream(at slot: Int, context: UInt32) -> Int? {
+    var best: Int?
+    var bestDistance = Int.max
+    for index in 0..<count where streams[index].context == context {
+      let stream = streams[index]
+      let distance: Int
+      switch stream.stride {
+      case 0:
+        guard slot > stream.behind - Self.reach, slot < stream.ahead + Self.reach else {
+          continue
+        }
+        distance = abs(slot - stream.seen)
+      case 1:
+        guard slot >= stream.seen, slot < stream.ahead + Self.reach else { continue }
+        distance = abs(slot - stream.ahead)
+      case -1:
+        guard slot <= stream.seen, slot > stream.ahead - Self.reach else { continue }
+        distance = abs(slot - stream.ahead)
+      default:
+        let low = min(stream.seen, stream.ahead + stream.stride)
+        let high = max(stream.seen, stream.ahead + stream.stride)
+        guard slot >= low, slot <= high, (slot - stream.seen) % stream.stride == 0 else {
+          continue
+        }
+        distance = abs(slot - stream.ahead)
+      }
+      if distance < bestDistance {
+        best = index
+        bestDistance = distance
+      }
+    }
+    return best
+  }
+
+  private mutating func advance(_ index: Int, to slot: Int, stride: Int?) {
+    guard slot != streams[index].seen else { return }
+    if let stride, stride != streams[index].stride {
+      streams[index].stride = stride
+      streams[index].ahead = slot
+    } else if streams[index].stride == 0 {
+      let goesUp = slot > streams[index].seen
+      streams[index].stride = goesUp ? 1 : -1
+      if !goesUp { streams[index].ahead = streams[index].behind }
+    }
+    let step = streams[index].stride
+    if (slot - streams[index].ahead) * step.signum() >= 0 {
+      streams[index].ahead = slot + step
+    }
+    streams[index].seen = slot
+    let run = abs(slot - streams[index].start) / abs(step)
+    streams[index].window = min(streams[index].window * 2, Self.firstWindow + 2 * run)
+    hurry(index)
+  }
+
+  private mutating func begin(_ slot: Int, context: UInt32, stride: Int?) {
+    let index: Int
+    if count < capacity {
+      index = count
+      count += 1
+    } else {
+      index = (0..<count).min { streams[$0].stamp < streams[$1].stamp }!
+      leaveQueue(index)
+    }
+    streams[index] = Stream(
+      start: slot, seen: slot, stride: stride ?? 0, ahead: slot + (stride ?? 1), behind: slot - 1,
+      window: Self.firstWindow, context: context)
+    hurry(index)
+  }
+
+  /// Queues a stream: before all others if nothing that its program comes to next is on its way.
+  private mutating func hurry(_ index: Int) {
+    let stream = streams[index]
+    let isServed = stream.stride != 0 && stream.ahead != stream.seen + stream.stride
+    streams[index].stamp = faults
+    leaveQueue(index)
+    join(index, after: streams[isServed ? sharedQueue : freshQueue].previous)
+  }
+
+  /// The stride that a thread's last waits show, when they lie equally far apart.
+  ///
+  /// Waits at the edge of what is pushed may lie so too: there the page just before was not left out.
+  private mutating func stride(
+    to slot: Int, context: UInt32, _ pending: borrowing PendingSet
+  ) -> Int? {
+    let hash = Int((context &* 0x9E37_79B9) >> 16) % capacity
+    if histories[hash].context != context || histories[hash].count == 0 {
+      histories[hash] = History(context: context, count: 0)
+    }
+    let known = histories[hash].count
+    let last = histories[hash].slots
+    if known > 0, last.0 == slot { return nil }
+    histories[hash].slots = (slot, last.0, last.1, last.2)
+    histories[hash].count = min(4, known + 1)
+
+    func fits(_ near: Int, _ far: Int) -> Bool {
+      let stride = slot - near
+      return stride == near - far && abs(stride) > 1
+        && pending.contains(slot - stride.signum())
+    }
+    if known >= 2, fits(last.0, last.1) { return slot - last.0 }
+    // Two streams in turn.
+    if known >= 4, fits(last.1, last.3) { return slot - last.1 }
+    return nil
+  }
+
+  // MARK: - Pushes
+
+  mutating func next(_ pending: inout PendingSet, _ order: borrowing SlotOrder) -> Int? {
+    while streams[freshQueue].next != freshQueue {
+      let index = streams[freshQueue].next
+      leaveQueue(index)
+      if let slot = step(index, &pending) {
+        join(index, after: streams[sharedQueue].previous)
+        return slot
+      }
+    }
+    while streams[sharedQueue].next != sharedQueue {
+      let index = streams[sharedQueue].next
+      leaveQueue(index)
+      if faults - streams[index].stamp < Self.staleFaults, let slot = step(index, &pending) {
+        join(index, after: streams[sharedQueue].previous)
+        return slot
+      }
+    }
+    return nextOfBackground(&pending, order)
+  }
+
+  /// The page that a stream takes next; nil when its window is used up.
+  private mutating func step(_ index: Int, _ pending: inout PendingSet) -> Int? {
+    let stream = streams[index]
+    switch stream.stride {
+    case 0:
+      for _ in 0..<2 {
+        streams[index].goesBehind.toggle()
+        if streams[index].goesBehind {
+          if let slot = pending.next(from: stream.ahead), slot - stream.seen <= stream.window {
+            streams[index].ahead = slot + 1
+            return slot
+          }
+        } else if let slot = pending.previous(from: stream.behind),
+          stream.seen - slot <= stream.window
+        {
+          streams[index].behind = slot - 1
+          return slot
+        }
+      }
+      return nil
+    case 1:
+      guard let slot = pending.next(from: stream.ahead), slot - stream.seen <= stream.window
+      else { return nil }
+      streams[index].ahead = slot + 1
+      return slot
+    case -1:
+      guard let slot = pending.previous(from: stream.ahead), stream.seen - slot <= stream.window
+      else { return nil }
+      streams[index].ahead = slot - 1
+      return slot
+    default:
+      var slot = stream.ahead
+      for _ in 0..<Self.strideTries {
+        guard abs(slot - stream.seen) <= stream.window * abs(stream.stride), slot >= 0,
+          slot < pending.count
+        else { return nil }
+        streams[index].ahead = slot + stream.stride
+        if pending.contains(slot) { return slot }
+        slot += stream.stride
+      }
+      return nil
+    }
+  }
+
+  private mutating func nextOfBackground(
+    _ pending: inout PendingSet, _ order: borrowing SlotOrder
+  ) -> Int? {
+    if let slot = background.nextOfPivots(pending) { return slot }
+    while inOrder, extent < order.extentCount {
+      let run = order.extent(extent)
+      if let slot = pending.next(from: run.slot), slot < run.slot + run.count { return slot }
+      extent += 1
+    }
+    return pending.next(from: 0)
+  }
+
+  // MARK: - Queues
+
+  private func leaveQueue(_ index: Int) {
+    guard streams[index].next >= 0 else { return }
+    streams[streams[index].previous].next = streams[index].next
+    streams[streams[index].next].previous = streams[index].previous
+    streams[index].next = -1
+    streams[index].previous = -1
+  }
+
+  private func join(_ index: Int, after other: Int) {
+    streams[index].previous = other
+    streams[index].next = streams[other].next
+    streams[streams[other].next].previous = index
+    streams[other].next = index
+  }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+import Prepaging
+import Testing
+
+/// Worked examples of `streams`.
+@Suite struct StreamsTests {
+  @Test func aFirstFaultGetsASmallBubbleForwardFirst() {
+    let streams = Pusher("streams", slots: 1000)
+    #expect(streams.fault(500))
+    #expect(streams.next(8) == [501, 499, 502, 498, 503, 497, 504, 496])
+  }
+
+  @Test func theNextWaitTellsTheDirection() {
+    let streams = Pusher("streams", slots: 1000)
+    #expect(streams.fault(500))
+    #expect(streams.next(2) == [501, 499])
+    // The program waits for a page on its way: down it goes.
+    #expect(!streams.fault(499))
+    #expect(streams.next(4) == [498, 497, 496, 495])
+  }
+
+  @Test func equalDistancesShowAStride() {
+    let streams = Pusher("streams", slots: 1000)
+    for slot in [100, 140, 180] { #expect(streams.fault(slot)) }
+    #expect(streams.next(1) == [101])
+    #expect(streams.fault(220))
+    #expect(Set(streams.next(12)).isSuperset(of: [260, 300, 340]))
+  }
+}
