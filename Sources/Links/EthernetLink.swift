@@ -156,8 +156,15 @@ public struct EthernetLink: ~Copyable {
     withUnsafeMutableBytes(of: &descriptors) { bytes in
       let polled = bytes.baseAddress!.assumingMemoryBound(to: pollfd.self)
       _ = memx_poll(polled, 2, timeout_ns)
-      // Left where it is, it would end every wait at once.
-      if polled.pointee.revents & Int16(POLLERR) != 0 { _ = memx_packet_take_error(packet) }
+      takeError(polled.pointee.revents)
     }
+  }
+
+  /// Clears the error that `poll` reports of `fileDescriptor`: left where it is, it would end every wait at once.
+  ///
+  /// - Parameter revents: what `poll` said.
+  @inline(__always)
+  public func takeError(_ revents: Int16) {
+    if revents & Int16(POLLERR) != 0 { _ = memx_packet_take_error(packet) }
   }
 }

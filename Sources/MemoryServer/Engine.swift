@@ -249,9 +249,3 @@ final class Engine: Sendable {
     report.withLock { $0 = published }
   }
 }
-
-func threadCPU_us() -> UInt64 {
-  var now = timespec()
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now)
-  return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1000
-}

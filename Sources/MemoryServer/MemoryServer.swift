@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Links
 import Logging
 import PageStore
 import RMAP
@@ -119,7 +120,7 @@ public final class MemoryServer: Sendable {
   public func start() throws {
     for engine in engines {
       let start = StartSignal()
-      let thread = EngineThread {
+      let thread = LinkThread {
         do {
           try engine.run { start.settle(nil) }
         } catch { start.settle(error) }
@@ -133,7 +134,7 @@ public final class MemoryServer: Sendable {
     }
   }
 
-  private let threads = Mutex<[EngineThread]>([])
+  private let threads = Mutex<[LinkThread]>([])
 
   /// Ends the engines and waits for them; an arena in files is then whole and says so.
   public func stop() {

@@ -1,36 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
-import Synchronization
-
-/// A thread of its own for an engine: no executor, so no hop for each page.
-final class EngineThread: Sendable {
-  private let body: @Sendable () -> Void
-  private let handle = Mutex<pthread_t>(0)
-
-  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-
-  func start() throws {
-    let box = Unmanaged.passRetained(self)
-    let code = handle.withLock { handle in
-      pthread_create(
-        &handle, nil,
-        { argument in
-          let thread = Unmanaged<EngineThread>.fromOpaque(argument!).takeRetainedValue()
-          thread.body()
-          return nil
-        }, box.toOpaque())
-    }
-    guard code == 0 else {
-      box.release()
-      throw ConfigurationError("cannot start a thread: \(String(cString: strerror(code)))")
-    }
-  }
-
-  func join() {
-    let handle = handle.withLock { $0 }
-    pthread_join(handle, nil)
-  }
-}
 
 /// Tells one thread, once, how another's start went.
 final class StartSignal: @unchecked Sendable {
