@@ -7,15 +7,15 @@ enum Direction: Hashable, Sendable {
 
 /// Bubbling with a single pivot (the paper, section 3.2 (A) and Figure 2).
 ///
-/// Figure 2 counts a radius up and looks left, then right, at every distance. All nearer to the pivot
-/// has been sent by then, so the next page is the pending one nearest to the pivot, the left one of
-/// two: no radius is kept, and what was sent is skipped at once. Two things differ from the figure's
-/// letter. Its loop ends a step early and would leave the first page out when the pivot lies in the
-/// upper half; here the bubble grows until all is sent. And a fault takes effect at the next page,
-/// where the figure's threads may first finish a round.
+/// Figure 2 counts a radius up and looks left, then right, at every distance. All nearer to the
+/// pivot has been sent by then, so the next page is the pending one nearest to the pivot, the left
+/// one of two: no radius is kept, and what was sent is skipped at once. Two things differ from the
+/// figure's letter. Its loop ends a step early and would leave the first page out when the pivot
+/// lies in the upper half; here the bubble grows until all is sent. And a fault takes effect at the
+/// next page, where the figure's threads may first finish a round.
 ///
-/// In one direction alone, an edge that reaches the end goes on from the other end, for else the push
-/// would stall.
+/// In one direction alone, an edge that reaches the end goes on from the other end, for else the
+/// push would stall.
 struct Bubble {
   let direction: Direction
   private var pivot = 0

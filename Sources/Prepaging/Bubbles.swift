@@ -3,14 +3,15 @@
 /// Bubbling with several pivots (the paper, section 3.2 (B) and (C)).
 ///
 /// Bubbles around the `k` last faults grow in turn, a page each, an edge stopping where it meets a
-/// page that is not pending; a new fault's bubble replaces the oldest. One more pivot is sticky: it is
-/// never replaced and its edge skips, so the push cannot stall. It stands at the first page and grows forward, or, for
-/// backward bubbles, at the last and grows backward, the only end where it cannot stall.
+/// page that is not pending; a new fault's bubble replaces the oldest. One more pivot is sticky: it
+/// is never replaced and its edge skips, so the push cannot stall. It stands at the first page and
+/// grows forward, or, for backward bubbles, at the last and grows backward, the only end where it
+/// cannot stall.
 ///
-/// The paper has no sticky pivot in two directions, since there the push would not stall. That holds
-/// while no pivot is replaced. But say a fault at page 500 is followed by `k` others around 900: all
-/// bubbles then stop at 500 on their left, and what lies below 500 is never sent. Pages that are discarded
-/// stop edges in the same way. So the sticky pivot is there for all.
+/// The paper has no sticky pivot in two directions, since there the push would not stall. That
+/// holds while no pivot is replaced. But say a fault at page 500 is followed by `k` others around
+/// 900: all bubbles then stop at 500 on their left, and what lies below 500 is never sent. Pages
+/// that are discarded stop edges in the same way. So the sticky pivot is there for all.
 struct Bubbles: ~Copyable {
   private struct Edges {
     /// Where each edge looks next; an edge that has stopped is out of bounds.

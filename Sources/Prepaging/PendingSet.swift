@@ -2,9 +2,10 @@
 
 /// The positions whose pages are still to be sent: one bit each, under levels of summary.
 ///
-/// A bit of a summary word says that one of the 64 words below is not zero, so the next pending position
-/// in either direction is found in at most two words a level, five levels for 2^28 positions, however
-/// much was sent in between. Memory: a bit for each position and a sixty-third of that.
+/// A bit of a summary word says that one of the 64 words below is not zero, so the next pending
+/// position in either direction is found in at most two words a level, five levels for 2^28
+/// positions, however much was sent in between. Memory: a bit for each position and a sixty-third
+/// of that.
 struct PendingSet: ~Copyable {
   /// Positions are `0..<count`.
   let count: Int

@@ -2,10 +2,10 @@
 
 /// Which page of a region is sent next, in one post-copy.
 ///
-/// Every pending slot comes out exactly once, by `fault` when a program waits for it or else by `next`,
-/// unless it is removed before. The same calls give the same answers: there is no clock and no chance in it.
-/// All memory is taken by `init`: a little more than a bit for each slot, and 28 bytes for each
-/// extent of the order.
+/// Every pending slot comes out exactly once, by `fault` when a program waits for it or else by
+/// `next`, unless it is removed before. The same calls give the same answers: there is no clock and
+/// no chance in it. All memory is taken by `init`: a little more than a bit for each slot, and 28
+/// bytes for each extent of the order.
 public struct Prepager: ~Copyable {
   /// How pages are chosen.
   public let strategy: Strategy
@@ -65,7 +65,8 @@ public struct Prepager: ~Copyable {
     order.forEachRun(of: range) { pending.insert($0) }
   }
 
-  /// Has a slot not sent, since the client has it, freed it or wrote it anew; whether it was pending.
+  /// Has a slot not sent, since the client has it, freed it or wrote it anew; whether it was
+  /// pending.
   public mutating func remove(_ slot: Int) -> Bool {
     guard let position = position(of: slot) else { return false }
     return pending.remove(position)
@@ -86,8 +87,8 @@ public struct Prepager: ~Copyable {
 
   /// Takes a slot that a program waits for, which shifts where pages are pushed.
   ///
-  /// A fault on a page that was already given out moves no pivot, as in Figure 2; `streams` learns from
-  /// it that the program has caught up with what is on its way.
+  /// A fault on a page that was already given out moves no pivot, as in Figure 2; `streams` learns
+  /// from it that the program has caught up with what is on its way.
   ///
   /// - Parameter context: which of the client's threads waits, 0 when that is not known.
   /// - Returns: whether it was pending, so that it is to be sent now.

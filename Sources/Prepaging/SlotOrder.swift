@@ -3,7 +3,8 @@
 /// The order that a strategy walks: which slot stands at which position.
 ///
 /// It is kept in extents, runs of ascending slots at ascending positions, so an order of few ranges
-/// takes little memory however many slots it covers; without hints it is a single extent, the slots' own order.
+/// takes little memory however many slots it covers; without hints it is a single extent, the
+/// slots' own order.
 struct SlotOrder: ~Copyable {
   struct Extent {
     var position: Int

@@ -2,8 +2,9 @@
 
 /// A named way to choose which page is pushed next.
 ///
-/// The names are those of the paper's strategies (sections 3.2, 4.3 and 5.4), each also with `+lru`, which has
-/// them walk the pages in the client's LRU order in place of the slots' order, and `streams`, our own.
+/// The names are those of the paper's strategies (sections 3.2, 4.3 and 5.4), each also with
+/// `+lru`, which has them walk the pages in the client's LRU order in place of the slots' order,
+/// and `streams`, our own.
 public struct Strategy: Hashable, Sendable {
   enum Kind: Hashable, Sendable {
     case demandOnly

@@ -3,18 +3,19 @@
 /// Prepaging that follows the programs' streams of accesses.
 ///
 /// All that the server sees is where programs wait: for pages that are still to be sent, and, with
-/// these, for pages just given out. Each wait continues the nearest of its thread's streams,
-/// or begins one. A stream without a direction gets a small bubble; the next wait tells which way it goes,
-/// or its stride. From then on each wait doubles its window, how far ahead of the program it is pushed, up to twice as
-/// far as it has come: a program that waits was served too slowly, and what has run long will
-/// run on.
+/// these, for pages just given out. Each wait continues the nearest of its thread's streams, or
+/// begins one. A stream without a direction gets a small bubble; the next wait tells which way it
+/// goes, or its stride. From then on each wait doubles its window, how far ahead of the program it
+/// is pushed, up to twice as far as it has come: a program that waits was served too slowly, and
+/// what has run long will run on.
 ///
-/// What is pushed first follows from when a program will wait again. A stream whose program waits with nothing of
-/// what comes next on its way gets a page before all else, in the order of the waits, since they are
-/// served in that order. Then streams that waited of late get a page each in turn, as far as their windows reach, so that
-/// those of one thread, such as the two pointers of a quicksort, stay abreast. When there is nothing of
-/// these, the background: bubbles around the last faults, and in turn with them the LRU order, or,
-/// where there is none, the pages in ascending order.
+/// What is pushed first follows from when a program will wait again. A stream whose program waits
+/// with nothing of what comes next on its way gets a page before all else, in the order of the
+/// waits, since they are served in that order. Then streams that waited of late get a page each in
+/// turn, as far as their windows reach, so that those of one thread, such as the two pointers of a
+/// quicksort, stay abreast. When there is nothing of these, the background: bubbles around the last
+/// faults, and in turn with them the LRU order, or, where there is none, the pages in ascending
+/// order.
 struct Streams: ~Copyable {
   /// Streams that are followed at a time; a new one replaces the one that waited longest ago.
   static let limit = 1024
@@ -189,7 +190,8 @@ struct Streams: ~Copyable {
 
   /// The stride that a thread's last waits show, when they lie equally far apart.
   ///
-  /// Waits at the edge of what is pushed may lie so too: there the page just before was not left out.
+  /// Waits at the edge of what is pushed may lie so too: there the page just before was not left
+  /// out.
   private mutating func stride(
     to slot: Int, context: UInt32, _ pending: borrowing PendingSet
   ) -> Int? {

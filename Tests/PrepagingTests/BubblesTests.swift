@@ -33,8 +33,8 @@ import Testing
     #expect(backward.next(10) == [7, 9, 6, 5, 4, 3, 2, 1, 0])
   }
 
-  /// Where the paper's thought exercise does not hold: the pivots of a later burst have replaced the one
-  /// whose edge looked at the pages below 500.
+  /// Where the paper's thought exercise does not hold: the pivots of a later burst have replaced
+  /// the one whose edge looked at the pages below 500.
   @Test func replacedPivotsStallNothing() {
     let dual = Pusher("bubble-dual-multi", slots: 1000)
     #expect(dual.fault(500))

@@ -4,8 +4,9 @@ import Testing
 
 /// The paper's Figure 2, line by line, with a page a call.
 ///
-/// Two things are ours: a fault lets the round that is under way go, and the loop runs until everything is
-/// sent, where the figure ends a step early and leaves the first page out if the pivot is in the upper half.
+/// Two things are ours: a fault lets the round that is under way go, and the loop runs until
+/// everything is sent, where the figure ends a step early and leaves the first page out if the
+/// pivot is in the upper half.
 private struct FigureTwo {
   var bitmap: [Bool]
   var pivot = 0

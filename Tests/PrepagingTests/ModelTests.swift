@@ -2,7 +2,8 @@
 import Prepaging
 import Testing
 
-/// What the strategies are worth: network faults of programs that move to the other end of a gigabit link.
+/// What the strategies are worth: network faults of programs that move to the other end of a
+/// gigabit link.
 ///
 /// The figures are those of a model, the same on every machine; printed as a table.
 @Suite(.serialized) struct ModelTests {
@@ -57,8 +58,9 @@ import Testing
     }
   }
 
-  /// With many processes on few cores, demand fetches alone fill the link, and a push that they always
-  /// overtake never leaves. To let one page go after every second of them costs little waiting.
+  /// With many processes on few cores, demand fetches alone fill the link, and a push that they
+  /// always overtake never leaves. To let one page go after every second of them costs little
+  /// waiting.
   @Test func underLoadAPushInTurnSparesFaults() {
     for processes in [16, 32, 64, 128] {
       let workload = Self.quicksort(processes)

@@ -135,7 +135,8 @@ import Testing
     }
   }
 
-  /// A step's cost does not grow with what was sent: at 1 TiB it reads a few words, whatever happens.
+  /// A step's cost does not grow with what was sent: at 1 TiB it reads a few words, whatever
+  /// happens.
   @Test(arguments: StrategyTests.all)
   func aStepReadsFewWordsAtOneTebibyte(strategy: Strategy) {
     guard strategy.kind != .demandOnly else { return }

@@ -30,7 +30,8 @@ struct Outcome {
   var networkFaultPercent: Double { 100 * Double(networkFaults) / Double(max(1, touched)) }
 }
 
-/// A guest after its move: processes on a few cores, a link, and a server that pushes as a strategy says.
+/// A guest after its move: processes on a few cores, a link, and a server that pushes as a strategy
+/// says.
 ///
 /// A demand fetch goes ahead of all that is not yet next to the wire, a planned page that a program
 /// comes to wait for likewise.

@@ -72,7 +72,8 @@ extension Workload {
     return Workload("quicksort-\(processes)", slots: slots, runs: runs, cut: cut)
   }
 
-  /// Hoare's partition: two pointers that run towards each other; then each part, the left one first.
+  /// Hoare's partition: two pointers that run towards each other; then each part, the left one
+  /// first.
   private static func sort(
     _ range: Range<Int>, _ run: inout [Touch], _ random: inout SeededRandom
   ) {
