@@ -56,6 +56,9 @@ let package = Package(
     .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
     .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(
+      name: "RemoteMemory", dependencies: ["CMemx", "RMAP", "Links", system],
+      swiftSettings: pagePath),
     .target(name: "Telemetry", swiftSettings: pagePath),
     .target(
       name: "MemoryServer",
@@ -103,6 +106,9 @@ let package = Package(
     .testTarget(
       name: "DaemonTests",
       dependencies: ["Daemon", "TestSupport", "memxd", argumentParser, logging, lifecycle],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RemoteMemoryTests", dependencies: ["RemoteMemory", "CTestSupport", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),
