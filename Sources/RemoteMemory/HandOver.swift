@@ -45,13 +45,16 @@ public struct HandOver: ~Copyable {
   /// The most mappings.
   public static var maxMappings: Int { 1024 }
 
-  public var userfaultfd: Userfaultfd
+  public let userfaultfd: Userfaultfd
   public let mappings: [HandedMapping]
 
   public init(_ userfaultfd: consuming Userfaultfd, mappings: [HandedMapping]) {
     self.userfaultfd = userfaultfd
     self.mappings = mappings
   }
+
+  /// The userfaultfd, to be put into a service's table.
+  public consuming func take() -> Userfaultfd { userfaultfd }
 
   /// Sends `userfaultfd`, whose ranges are registered, to the process at the other end.
   public static func send(
