@@ -52,11 +52,18 @@ let package = Package(
       name: "CRMAP", path: "kmod", sources: ["core"], publicHeadersPath: "include",
       cSettings: c),
     .target(name: "CMemx", cSettings: c),
+    // What memx-bench compares itself with.
+    .target(
+      name: "CFloor", path: "tools/floor", sources: ["userfault.c"], publicHeadersPath: "include",
+      cSettings: c),
 
     .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
     .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Prepaging", swiftSettings: pagePath),
+    .target(
+      name: "RemoteMemory", dependencies: ["CMemx", "RMAP", "Links", system],
+      swiftSettings: pagePath),
     .target(name: "Telemetry", swiftSettings: pagePath),
     .target(
       name: "MemoryServer",
@@ -84,7 +91,10 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "memx-bench",
-      dependencies: ["RMAP", "Links", "Workloads", "CMemx", "Console", argumentParser, histogram],
+      dependencies: [
+        "RMAP", "Links", "RemoteMemory", "Workloads", "CMemx", "CFloor", "Console", argumentParser,
+        histogram,
+      ],
       swiftSettings: pagePath),
     .executableTarget(
       name: "memx-lab", dependencies: ["Lab", argumentParser, logging, table],
@@ -108,6 +118,9 @@ let package = Package(
     .testTarget(
       name: "DaemonTests",
       dependencies: ["Daemon", "TestSupport", "memxd", argumentParser, logging, lifecycle],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RemoteMemoryTests", dependencies: ["RemoteMemory", "CMemx", "RMAP", "CTestSupport", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),

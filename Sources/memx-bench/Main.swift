@@ -4,6 +4,6 @@ import ArgumentParser
 @main struct MemxBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "memx-bench",
-    abstract: "Measures remote memory: a server by itself, and swap as programs feel it.",
-    subcommands: [Rmap.self, Swap.self, SwapWorker.self])
+    abstract: "Measures remote memory: a server by itself, swap as programs feel it, and page faults.",
+    subcommands: [Rmap.self, Swap.self, SwapWorker.self, Userfault.self])
 }

@@ -14,7 +14,9 @@ import Testing
   @Test func hasEveryOption() throws {
     let page = try repositoryFile("tools/man/memx-bench.1")
     let sections = page.split(separator: ".Ss Options of ")
-    for (command, name) in [(Swap.self, "swap"), (Rmap.self, "rmap")]
+    for (command, name) in [
+      (Swap.self, "swap"), (Rmap.self, "rmap"), (Userfault.self, "userfault"),
+    ]
       as [(any ParsableCommand.Type, String)]
     {
       let section = try #require(sections.first { $0.hasPrefix(name + "\n") })
