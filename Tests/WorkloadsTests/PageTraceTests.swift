@@ -19,14 +19,16 @@ import Testing
   }
 
   /// Fields that lie behind a right checksum.
-  @Test(arguments: [
-    (1, 1, 1, [1]), (1, 1, 1, [1, 0, 0]), (1, 1, 1, []), (1, 1, 2, [1, 0]), (1, 2, 2, [0, 0, 0, 0]),
-    (1, 2, 1, [0, 0]), (1, 0, 0, []), (1, 1, 1, [4, 0]), (1, 1, 1, [2, 0]), (2, 1, 1, [1, 0]),
-    (1, 1, 1, [0, 0x80]), (1, 1, 1, [0, 0x80, 0]), (1, 1, 1, [0, 0xff, 0xff, 0xff, 0xff, 8]),
-    (1, 1, 1, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0]),
-    (1, 1, 1, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0]),
-    (1, 1 << 30, 1, [0, 0]), (1, 1, 1 << 30, [0, 0]),
-  ] as [(Int, Int, Int, [UInt8])])
+  @Test(
+    arguments: [
+      (1, 1, 1, [1]), (1, 1, 1, [1, 0, 0]), (1, 1, 1, []), (1, 1, 2, [1, 0]),
+      (1, 2, 2, [0, 0, 0, 0]),
+      (1, 2, 1, [0, 0]), (1, 0, 0, []), (1, 1, 1, [4, 0]), (1, 1, 1, [2, 0]), (2, 1, 1, [1, 0]),
+      (1, 1, 1, [0, 0x80]), (1, 1, 1, [0, 0x80, 0]), (1, 1, 1, [0, 0xff, 0xff, 0xff, 0xff, 8]),
+      (1, 1, 1, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0]),
+      (1, 1, 1, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0]),
+      (1, 1 << 30, 1, [0, 0]), (1, 1, 1 << 30, [0, 0]),
+    ] as [(Int, Int, Int, [UInt8])])
   func refusesWhatDoesNotFit(version: Int, pages: Int, touches: Int, body: [UInt8]) throws {
     #expect(throws: BadProgram.self) {
       try PageTrace(traceFile(version: version, pages: pages, touches: touches, body: body))

@@ -195,7 +195,8 @@ struct HashServer: MovableProgram {
       let expected = value(key, version(number, served))
       guard stored == expected else { throw wrong(slot, key, words, expected: expected) }
       guard distance(home(key), slot) < slot - empty else {
-        throw WrongData("\(place(slot)): key 0x\(String(key, radix: 16)) cannot be found from its home")
+        throw WrongData(
+          "\(place(slot)): key 0x\(String(key, radix: 16)) cannot be found from its home")
       }
       found += 1
       sumFound &+= mix(key)

@@ -88,7 +88,9 @@ public enum MovableKind: String, Sendable, CaseIterable {
     case .hotcold: return try PageProgram(&words, HotColdOrder(words.parameters))
     case .random: return try PageProgram(&words, RandomOrder(words.parameters))
     case .trace:
-      guard let trace else { throw BadProgram("the state of a program that replays a trace needs it") }
+      guard let trace else {
+        throw BadProgram("the state of a program that replays a trace needs it")
+      }
       guard trace.pages == words.parameters.pages else {
         throw BadProgram(
           "the state is of a trace of \(words.parameters.pages) pages, not \(trace.pages)")

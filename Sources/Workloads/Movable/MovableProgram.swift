@@ -30,7 +30,7 @@ public protocol MovableProgram: Sendable {
     _ memory: UnsafeMutableRawPointer, steps: Int
   ) throws(WrongData) -> Bool
 
-  /// Looks at every byte of the memory that the steps so far have written.
+  /// Looks at every byte that the steps so far have written and that the program still needs.
   ///
   /// - Throws: ``WrongData`` at the first thing that is not as it was left, with its place.
   func verify(_ memory: UnsafeMutableRawPointer) throws(WrongData)

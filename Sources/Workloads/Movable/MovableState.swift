@@ -25,7 +25,9 @@ struct StateWriter {
   var bytes: [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity((words.count + 1) * 8)
-    func put(_ word: UInt64) { for shift in 0..<8 { bytes.append(UInt8(word >> (shift * 8) & 255)) } }
+    func put(_ word: UInt64) {
+      for shift in 0..<8 { bytes.append(UInt8(word >> (shift * 8) & 255)) }
+    }
     for word in words { put(word) }
     put(memx_xxh64(bytes, bytes.count, 0))
     return bytes
