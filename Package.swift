@@ -116,7 +116,8 @@ let package = Package(
     .testTarget(
       name: "WorkloadsTests",
       dependencies: [
-        "Workloads", "CMemx", "Console", "memx-bench", argumentParser, histogram, subprocess, system,
+        "Workloads", "CMemx", "Console", "memx-bench", argumentParser, histogram, subprocess,
+        system,
       ],
       swiftSettings: strict),
   ]

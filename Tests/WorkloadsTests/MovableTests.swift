@@ -191,6 +191,30 @@ func madeUpTrace(pages: Int, touches: Int, seed: UInt64) -> [UInt8] {
     }
   }
 
+  @Test func arithmeticTakesItsTime() {
+    #expect(Spin.iterations(us: 0) == 0)
+    #expect(Spin.iterations(us: 1e9) == MovableParameters.spinMax)
+    #expect((2...50_000).contains(Spin.iterations(us: 10)))
+    #expect(Spin.run(3, 7) == Spin.run(2, Spin.run(1, 7)))
+    #expect(Spin.run(0, 7) == 7 && Spin.run(1, 7) != 7)
+  }
+
+  @Test func aShuffleHasEachPlaceOnce() {
+    for count in [1, 2, 3, 4, 5, 7, 8, 9, 100, 127, 128, 129, 1000, 4096] {
+      for seed in 1...5 as ClosedRange<UInt64> {
+        let shuffle = Shuffle(count: count, seed: seed)
+        #expect(Set((0..<count).map(shuffle.place)) == Set(0..<count), "\(count), seed \(seed)")
+      }
+    }
+    // The mean distance of two random places is a third of the count.
+    for count in [3000, 4096, 65536] {
+      let shuffle = Shuffle(count: count, seed: 1)
+      let places = (0..<1000).map(shuffle.place)
+      let distance = zip(places, places.dropFirst()).reduce(0) { $0 + abs($1.0 - $1.1) } / 999
+      #expect((count / 4...count * 5 / 12).contains(distance), "\(count): \(distance)")
+    }
+  }
+
   @Test func aTraceIsNeeded() throws {
     let parameters = MovableParameters(pages: 33, seed: 1)
     #expect(throws: BadProgram.self) { try MovableKind.trace.make(parameters) }

@@ -91,8 +91,9 @@ struct HashServer: MovableProgram {
   ) throws(WrongData) {
     var random = SplitMix64(seed: mix(seed ^ UInt64(served)))
     for lookup in 0..<Self.lookups {
-      // Popular keys have popular numbers modulo n; one of each is there at any time.
-      let place = spread(zipf.next(&random), over: keys)
+      // A key is as popular as its number modulo n is small; one of each is there at any time.
+      // Where it is in memory its hash says.
+      let place = zipf.next(&random) - 1
       let number = served + (place + keys - served % keys) % keys
       if lookup == 0 {
         // Left long ago, or yet to come.

@@ -46,15 +46,16 @@ public struct MovableParameters: Sendable, Equatable {
   /// How often the work is done, at least 1: passes over the memory, or as many steps as a pass
   /// has; the trace's length for a trace. Quicksort sorts anew at each.
   public var rounds: Int
-  /// Arithmetic besides the use of memory, in iterations of ``Spin``: at each step, or, for a
-  /// trace, for each 1024 instructions of the traced program, whose 256 are one a cycle.
+  /// Arithmetic besides the use of memory, in iterations of ``Spin``: at each step; or, for a
+  /// trace, for each 1024 instructions of the traced program, where 256 iterations are about an
+  /// instruction a cycle. Quicksort has none.
   public var spin: Int
 
   /// The largest number of pages.
   public static let pagesMax = 1 << 28
   /// The largest number of rounds.
   public static let roundsMax = 1 << 20
-  /// The most iterations of arithmetic a step, about 100 µs.
+  /// The most iterations of arithmetic a step, some 80 µs.
   public static let spinMax = 1 << 16
 
   /// Parameters of the given values, which ``MovableKind/make(_:trace:)`` looks at.

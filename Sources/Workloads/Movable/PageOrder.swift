@@ -84,12 +84,14 @@ struct StrideOrder: PageOrder {
 /// spread over memory; one use in four writes.
 struct ZipfOrder: PageOrder {
   private let zipf: Zipf
+  private let places: Shuffle
   private let pages: Int
   private let seed: UInt64
   private let spin: Int
 
   init(_ parameters: MovableParameters) {
     zipf = Zipf(count: parameters.pages, exponent: 0.99)
+    places = Shuffle(count: parameters.pages, seed: parameters.seed)
     pages = parameters.pages
     seed = mix(parameters.seed)
     spin = parameters.spin
@@ -99,17 +101,11 @@ struct ZipfOrder: PageOrder {
 
   func use(_ index: Int) -> PageUse {
     var random = SplitMix64(seed: random(seed, index))
-    let rank = zipf.next(&random)
-    return PageUse(page: spread(rank, over: pages), writes: random.next() & 3 == 0)
+    let page = places.place(zipf.next(&random) - 1)
+    return PageUse(page: page, writes: random.next() & 3 == 0)
   }
 
   func spin(_ index: Int) -> Int { spin }
-}
-
-/// Another place below `count` for each rank up to it, far from that of the next rank: the prime
-/// divides no count below it.
-@inline(__always) func spread(_ rank: Int, over count: Int) -> Int {
-  Int((UInt64(rank) &* 4_294_967_291) % UInt64(count))
 }
 
 /// Nine uses in ten go to a hot tenth of memory in one piece, at a place that the seed chooses, the
