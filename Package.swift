@@ -134,7 +134,8 @@ let package = Package(
     .testTarget(
       name: "WorkloadsTests",
       dependencies: [
-        "Workloads", "Console", "memx-bench", argumentParser, histogram, subprocess, system,
+        "Workloads", "CMemx", "Console", "memx-bench", argumentParser, histogram, subprocess,
+        system,
       ],
       swiftSettings: strict),
   ]

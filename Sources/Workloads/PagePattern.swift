@@ -8,12 +8,14 @@ struct PagePattern {
 
   init(seed: UInt64) { self.seed = mix(seed) }
 
-  @inline(__always) private func start(page: Int, version: Int) -> UInt64 {
+  /// What the words of a page in this version are made from.
+  @inline(__always) func start(page: Int, version: Int) -> UInt64 {
     mix(seed ^ mix(UInt64(truncatingIfNeeded: page)) &+ UInt64(truncatingIfNeeded: version))
   }
 
+  /// Word `index` of a page whose words are made from `start`.
   // One multiplication a word: emulated guests run this too.
-  @inline(__always) private func word(_ index: Int, _ start: UInt64) -> UInt64 {
+  @inline(__always) func word(_ index: Int, _ start: UInt64) -> UInt64 {
     let x = (start &+ UInt64(truncatingIfNeeded: index)) &* golden
     return x ^ (x &>> 32)
   }

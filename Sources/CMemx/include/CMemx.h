@@ -3,6 +3,7 @@
 #include "memx_checksum.h"
 #include "memx_swap.h"
 #include "memx_touch.h"
+#include "memx_touches.h"
 #include "memx_process.h"
 #include "memx_descriptor.h"
 #include "memx_memory.h"
