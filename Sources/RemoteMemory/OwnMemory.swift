@@ -4,7 +4,8 @@ import RMAP
 
 /// Memory of this process for a region's pages, before the first of them has come: anonymous, private, and
 /// not inherited by forked children, which would read zeros for missing pages.
-public struct OwnMemory: ~Copyable {
+public struct OwnMemory: ~Copyable, @unchecked Sendable {
+  // Invariant behind @unchecked: nothing here changes between `init` and `deinit`.
   public let base: UnsafeMutableRawPointer
   public let pages: UInt64
   /// In bytes.

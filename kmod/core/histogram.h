@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 /* 16 exact values, and eight buckets for each octave from 2^4 to 2^31. */
-#define MEMX_HISTOGRAM_BUCKETS (16 + 28 * 8)
+enum { MEMX_HISTOGRAM_BUCKETS = 16 + 28 * 8 };
 
 /**
  * memx_histogram_bucket - where a value is counted
