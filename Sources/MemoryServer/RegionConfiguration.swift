@@ -40,7 +40,8 @@ public struct RegionConfiguration: Sendable {
   public var quota: Int { (quotaBytes + Wire.pageBytes - 1) / Wire.pageBytes }
 
   /// How a region is written on the command line.
-  public static let syntax = "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…[,strategy=NAME][,push_rate=SIZE]"
+  public static let syntax =
+    "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…[,strategy=NAME][,push_rate=SIZE]"
 
   /// Reads `NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…`.
   ///
@@ -108,7 +109,8 @@ public struct RegionConfiguration: Sendable {
   /// Reads a strategy's name.
   public static func strategy(_ text: String, of region: RegionName) throws -> Strategy {
     guard let strategy = Strategy(text) else {
-      throw ConfigurationError("strategy of region \(region): '\(text)' is unknown; \(Strategy.help)")
+      throw ConfigurationError(
+        "strategy of region \(region): '\(text)' is unknown; \(Strategy.help)")
     }
     return strategy
   }

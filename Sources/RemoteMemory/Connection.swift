@@ -15,18 +15,31 @@ struct Connection: ~Copyable {
   /// Opens the link and a session.
   ///
   /// - Throws: when the link cannot be used, the server refuses, or nobody answers in time.
-  init(_ configuration: RemoteMemoryConfiguration) throws(RemoteMemoryError) {
-    do {
-      link = try EthernetLink(
-        configuration.link, ringFrames: 2048, mtu: configuration.mtu ?? 0)
-    } catch { throw RemoteMemoryError("\(error)") }
+  static func open(
+    _ configuration: RemoteMemoryConfiguration
+  ) throws(RemoteMemoryError) -> Connection {
+    var connection = Connection(configuration, link: try openLink(configuration))
+    try connection.attach(configuration)
+    return connection
+  }
+
+  private init(_ configuration: RemoteMemoryConfiguration, link: consuming EthernetLink) {
     sender = EthernetSender(socket: link.fileDescriptor, source: link.address)
     session = ClientSession(
       ClientConfiguration(
         region: configuration.region, token: configuration.token, mtu: link.mtu,
         queueDepth: configuration.queueDepth, server: configuration.server,
         giveUp_ns: UInt64(configuration.giveUp_ms) * 1_000_000, attachID: Self.wallClock_ns()))
-    try attach(configuration)
+    self.link = link
+  }
+
+  private static func openLink(
+    _ configuration: RemoteMemoryConfiguration
+  ) throws(RemoteMemoryError) -> EthernetLink {
+    do {
+      return try EthernetLink(
+        configuration.link, ringFrames: 2048, mtu: configuration.mtu ?? 0)
+    } catch { throw RemoteMemoryError("\(error)") }
   }
 
   private mutating func attach(
@@ -39,7 +52,8 @@ struct Connection: ~Copyable {
       guard now_ns < end_ns else {
         throw RemoteMemoryError(
           "no server answered on \(configuration.link) within \(configuration.attachTimeout_ms) ms: is memxd"
-            + " running on the other end, with a region '\(configuration.region)', and the link up?")
+            + " running on the other end, with a region '\(configuration.region)', and the link up?"
+        )
       }
       while let frame = link.next() {
         session.receive(

@@ -16,6 +16,7 @@ public final class RemoteMemory: Sendable {
   public let slots: UInt64
 
   private let memory: OwnMemory?
+  private let address: UInt
   private let state: ServiceState
   private let thread: LinkThread
 
@@ -24,7 +25,7 @@ public final class RemoteMemory: Sendable {
   /// - Throws: `RemoteMemoryError`, which says what is missing: the link, the server, the right to attach, or to
   ///   use userfaultfd.
   public convenience init(_ configuration: RemoteMemoryConfiguration) throws(RemoteMemoryError) {
-    let connection = try Connection(configuration)
+    let connection = try Connection.open(configuration)
     let memory = try OwnMemory(pages: connection.slots)
     let userfaultfd = try Userfaultfd()
     try userfaultfd.register(address: memory.address, length: memory.length)
@@ -44,7 +45,7 @@ public final class RemoteMemory: Sendable {
     _ configuration: RemoteMemoryConfiguration, areas: [Area],
     userfaultfds: consuming UserfaultfdTable
   ) throws(RemoteMemoryError) {
-    try self.init(configuration, try Connection(configuration), areas, userfaultfds, nil)
+    try self.init(configuration, try Connection.open(configuration), areas, userfaultfds, nil)
   }
 
   private init(
@@ -60,6 +61,7 @@ public final class RemoteMemory: Sendable {
     let box = ServiceBox(
       Service(configuration, connection: connection, placer: placer, shared: state))
     self.state = state
+    address = memory == nil ? 0 : UInt(areas[0].address)
     self.memory = memory
     thread = LinkThread { box.service.run() }
     do { try thread.start() } catch { throw RemoteMemoryError("\(error)") }
@@ -71,7 +73,7 @@ public final class RemoteMemory: Sendable {
   }
 
   /// The region's memory, slot after slot; nil when it is other processes'. Mapped until this object goes.
-  public var base: UnsafeMutableRawPointer? { memory?.base }
+  public var base: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: address) }
 
   /// What has come so far.
   public var report: RemoteMemoryReport { state.current }

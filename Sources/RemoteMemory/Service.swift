@@ -82,7 +82,8 @@ struct Service: ~Copyable {
       tell(now_ns: now_ns)
       ask(now_ns: now_ns)
       connection.session.noteUnusedPushes(UInt32(truncatingIfNeeded: arrivals.report.alreadyThere))
-      let due_ns = connection.session.poll(now_ns: now_ns, sink: &connection.sender, completions: &arrivals)
+      let due_ns = connection.session.poll(
+        now_ns: now_ns, sink: &connection.sender, completions: &arrivals)
       connection.sender.flush()
       if now_ns >= nextPublish_ns { publish(.moving, now_ns: now_ns) }
       if hasEnded { break }

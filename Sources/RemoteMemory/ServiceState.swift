@@ -14,7 +14,9 @@ final class ServiceState: Sendable {
   init() throws(RemoteMemoryError) {
     wakeDescriptor = memx_wake_open()
     endDescriptor = memx_wake_open()
-    guard wakeDescriptor >= 0, endDescriptor >= 0 else { throw .system("cannot make an eventfd", errno) }
+    guard wakeDescriptor >= 0, endDescriptor >= 0 else {
+      throw .system("cannot make an eventfd", errno)
+    }
   }
 
   deinit {

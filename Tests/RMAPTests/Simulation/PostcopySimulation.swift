@@ -117,7 +117,8 @@ final class PostcopySimulation {
     core.closeAll()
     store.flushed()
     if store.claims != 0 { violations.append("sessions left over") }
-    violations += store.violations + packer.violations + client.violations
+    violations +=
+      store.violations + packer.violations + client.violations
       + client.packer.violations
     return Report(
       violations: violations, pages: pages, pagesSent: sent,

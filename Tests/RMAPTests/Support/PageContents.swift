@@ -19,7 +19,9 @@ enum PageContents {
     let value = page.loadUnaligned(as: UInt64.self)
     let step = value == 0 ? 0 : SeededRandom.mix(value) | 1
     for word in 1..<words
-    where page.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self) != value &+ UInt64(word) &* step {
+    where page.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self) != value &+ UInt64(word)
+      &* step
+    {
       return nil
     }
     return value
