@@ -51,6 +51,8 @@ import Testing
         payload = try checkAttach(message.payload, &reader)
       } else if opcode == .attach {
         payload = try checkAttached(message.payload, &reader)
+      } else {
+        payload = try checkPostcopy(opcode, header.isReply, message.payload, &reader) ?? payload
       }
       let again = Header(
         opcode: header.isReply ? opcode.reply : opcode.rawValue, status: status,
@@ -93,6 +95,45 @@ import Testing
     return attached.payload
   }
 
+  /// - Returns: the payload made again from what was read; nil when it has no structure.
+  private func checkPostcopy(
+    _ opcode: Opcode, _ isReply: Bool, _ payload: UnsafeRawBufferPointer,
+    _ reader: inout Expectations
+  ) throws -> [UInt8]? {
+    switch opcode {
+    case .hint:
+      var again = [UInt8](repeating: 0, count: payload.count)
+      for index in 0..<payload.count / Wire.extentBytes {
+        let extent = Extent(payload, at: index)
+        #expect(extent.slot == reader.number("extent\(index)"))
+        #expect(UInt64(extent.count) == reader.number("count\(index)"))
+        again.withUnsafeMutableBytes { extent.store(in: $0.baseAddress!, at: index) }
+      }
+      return again
+    case .have:
+      let digits = payload.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+      #expect(digits == reader.text("bitmap"))
+      return nil
+    case .begin where isReply:
+      let pages = payload.loadUnaligned(as: rmap_begun.self).pages
+      #expect(UInt64(littleEndian: pages) == reader.number("pages"))
+      return nil
+    case .begin:
+      let begin = try #require(BeginRequest(payload: payload))
+      #expect(begin.strategy == reader.text("strategy"))
+      #expect(begin.rate_bytes_s == reader.number("rate"))
+      #expect(UInt64(begin.extents) == reader.number("extents"))
+      #expect(UInt64(begin.window) == reader.number("window"))
+      return begin.payload
+    case .end where !isReply:
+      let end = try #require(EndRequest(payload: payload))
+      #expect(end.unused == reader.number("unused"))
+      return end.payload
+    default:
+      return nil
+    }
+  }
+
   // MARK: Tables
 
   @Test func statusCodesAgree() throws {
@@ -103,7 +144,7 @@ import Testing
     }
     let named = rows.filter { $0.count == 3 && Int($0[0]) != nil && $0[1].contains("_") }
     #expect(named.count(where: { Status(rawValue: UInt8($0[0])!) == nil }) == 0)
-    #expect(Status.allCases.map(\.rawValue) == Array(0...UInt8(RMAP_TOO_MANY.rawValue)))
+    #expect(Status.allCases.map(\.rawValue) == Array(0...UInt8(RMAP_NO_STRATEGY.rawValue)))
   }
 
   @Test func opcodesAgree() throws {
@@ -112,7 +153,7 @@ import Testing
       #expect(
         rows.contains { $0.prefix(2) == ["\(opcode.rawValue)", wireName(opcode)] }, "\(opcode)")
     }
-    for opcode in [Opcode.read, .write, .discard, .flush] {
+    for opcode in [Opcode.read, .write, .discard, .flush, .hint, .have, .begin, .end] {
       #expect(rows.contains { $0[0] == "\(opcode.rawValue) \(wireName(opcode))" }, "\(opcode)")
     }
     #expect(UInt32(Opcode.replyBit) == RMAP_REPLY.rawValue)
@@ -132,6 +173,7 @@ import Testing
       ("slot", MemoryLayout.offset(of: \Header.slot), 8),
       ("length", MemoryLayout.offset(of: \Header.length), 2),
       ("fragments", MemoryLayout.offset(of: \Header.fragments), 1),
+      ("ahead", MemoryLayout.offset(of: \Header.ahead), 1),
       ("count", MemoryLayout.offset(of: \Header.count), 4),
       ("checksum", MemoryLayout.offset(of: \Header.checksum), 8),
     ]
@@ -153,6 +195,13 @@ import Testing
     #expect(try limit("requests outstanding in a session") == "\(Wire.maxQueueDepth)")
     #expect(try limit("slots in a DISCARD") == "2¹⁶")
     #expect(Wire.maxDiscardSlots == 1 << 16)
+    #expect(try limit("pushes on their way in a session") == "\(Wire.pushWindow)")
+    #expect(try limit("slots announced by one header") == "\(Wire.maxAnnounced)")
+    #expect(try limit("extents in a HINT") == "\(Wire.maxHintExtents)")
+    #expect(try limit("extents in an LRU order") == "2²⁰")
+    #expect(Wire.maxOrderExtents == 1 << 20)
+    #expect(try limit("bytes of bitmap in a HAVE") == grouped(Wire.maxHaveBytes))
+    #expect(try limit("strategy name").hasPrefix("0 to \(Wire.strategyBytes) bytes"))
     #expect(try limit("MTU") == "\(grouped(Wire.minMTU)) to \(grouped(Wire.maxMTU))")
     #expect(try limit("region name").hasPrefix("1 to \(Wire.regionNameBytes - 1) bytes"))
     #expect(try limit("token") == "0 to \(Wire.tokenBytes) bytes")

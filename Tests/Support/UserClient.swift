@@ -162,7 +162,7 @@ package final class UserClient: @unchecked Sendable {
     }
   }
 
-  private static func holds(
+  package static func holds(
     _ page: UnsafeMutableRawPointer, _ expected: Expected, slot: UInt64
   ) -> Bool {
     var x: UInt64 = 0

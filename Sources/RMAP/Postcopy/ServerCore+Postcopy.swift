@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CRMAP
 
-// Post-copy: PROTOCOL.md section 7, after the paper's sections 3.2 and 4.
+// Post-copy: PROTOCOL.md section 9, after the paper's sections 3.2 and 4.
 extension ServerCore where Store: ~Copyable {
   // MARK: Requests
 
