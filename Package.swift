@@ -115,7 +115,8 @@ let package = Package(
       dependencies: ["Daemon", "TestSupport", "memxd", argumentParser, logging, lifecycle],
       swiftSettings: strict),
     .testTarget(
-      name: "RemoteMemoryTests", dependencies: ["RemoteMemory", "CMemx", "RMAP", "CTestSupport", "TestSupport"],
+      name: "RemoteMemoryTests",
+      dependencies: ["RemoteMemory", "CMemx", "RMAP", "CTestSupport", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),
