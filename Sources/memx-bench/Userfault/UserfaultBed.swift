@@ -36,7 +36,7 @@ struct FramePages: ~Copyable {
     self.offset = offset
     let bytes = pages * stride + offset + Wire.pageBytes
     base = .allocate(byteCount: bytes, alignment: Wire.pageBytes)
-    var random = SystemRandomNumberGenerator()
+    var random = SplitMix(state: 1)
     for word in 0..<bytes / 8 {
       base.storeBytes(of: random.next(), toByteOffset: word * 8, as: UInt64.self)
     }
