@@ -43,7 +43,7 @@ public struct HandOver: ~Copyable {
   /// The longest message.
   public static var maxBytes: Int { 65_536 }
   /// The most mappings.
-  public static var maxMappings: Int { 1024 }
+  public static var maxMappings: Int { 512 }
 
   public let userfaultfd: Userfaultfd
   public let mappings: [HandedMapping]

@@ -4,6 +4,7 @@ import ArgumentParser
 @main struct MemxBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "memx-bench",
-    abstract: "Measures remote memory: a server by itself, swap as programs feel it, and page faults.",
+    abstract:
+      "Measures remote memory: a server by itself, swap as programs feel it, and page faults.",
     subcommands: [Rmap.self, Swap.self, SwapWorker.self, Userfault.self])
 }

@@ -37,26 +37,27 @@ import Testing
     #expect(areas.area(of: slot) == nil && areas.slot(userfaultfd: 3, address: 1 << 17) == nil)
   }
 
-  @Test(arguments: [
-    ([], "1 to 65536 areas, not 0"),
-    ([Area(address: 4097, pages: 1)], "not at a multiple of 4096"),
-    ([Area(address: 4096, pages: 0)], "do not fit"),
-    ([Area(address: 1 << 60, pages: 1)], "do not fit"),
-    ([Area(address: 4096, pages: 1 << 60)], "do not fit"),
-    ([Area(userfaultfd: 1, address: 4096, pages: 1)], "no userfaultfd 1"),
-    ([Area(userfaultfd: -1, address: 4096, pages: 1)], "no userfaultfd -1"),
-    ([Area(address: 4096, pages: 101)], "the region is smaller than the mapping"),
-    ([Area(address: 4096, firstSlot: 100, pages: 1)], "the region is smaller than the mapping"),
-    ([Area(address: 4096, firstSlot: .max, pages: 1)], "the region is smaller than the mapping"),
-    (
-      [Area(address: 4096, pages: 2), Area(address: 1 << 20, firstSlot: 1, pages: 2)],
-      "slot 1 is in two areas"
-    ),
-    (
-      [Area(address: 8192, firstSlot: 5, pages: 2), Area(address: 4096, firstSlot: 0, pages: 2)],
-      "address 0x2000 is in two areas"
-    ),
-  ] as [([Area], String)])
+  @Test(
+    arguments: [
+      ([], "1 to 65536 areas, not 0"),
+      ([Area(address: 4097, pages: 1)], "not at a multiple of 4096"),
+      ([Area(address: 4096, pages: 0)], "do not fit"),
+      ([Area(address: 1 << 60, pages: 1)], "do not fit"),
+      ([Area(address: 4096, pages: 1 << 60)], "do not fit"),
+      ([Area(userfaultfd: 1, address: 4096, pages: 1)], "no userfaultfd 1"),
+      ([Area(userfaultfd: -1, address: 4096, pages: 1)], "no userfaultfd -1"),
+      ([Area(address: 4096, pages: 101)], "the region is smaller than the mapping"),
+      ([Area(address: 4096, firstSlot: 100, pages: 1)], "the region is smaller than the mapping"),
+      ([Area(address: 4096, firstSlot: .max, pages: 1)], "the region is smaller than the mapping"),
+      (
+        [Area(address: 4096, pages: 2), Area(address: 1 << 20, firstSlot: 1, pages: 2)],
+        "slot 1 is in two areas"
+      ),
+      (
+        [Area(address: 8192, firstSlot: 5, pages: 2), Area(address: 4096, firstSlot: 0, pages: 2)],
+        "address 0x2000 is in two areas"
+      ),
+    ] as [([Area], String)])
   func wrongAreasAreRefused(list: [Area], says: String) {
     do {
       _ = try Areas(list, slots: 100, userfaultfds: 1)

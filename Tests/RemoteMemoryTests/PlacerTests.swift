@@ -138,7 +138,8 @@ import Testing
     }
     var random = SeededGenerator(seed: seed)
     // Each page twice, once in the order of slots and once in any, in batches of any length.
-    var pushes = (0..<pages).map { UInt64($0) } + (0..<pages).map { UInt64($0) }.shuffled(using: &random)
+    var pushes =
+      (0..<pages).map { UInt64($0) } + (0..<pages).map { UInt64($0) }.shuffled(using: &random)
     pushes.reverse()
     _ = try serve(
       &placer, source, until: { threads.allSatisfy(\.hasEnded) && pushes.isEmpty },
@@ -152,7 +153,8 @@ import Testing
     #expect(wrong.load(ordering: .relaxed) == 0, "seed \(seed)")
     for page in 0..<pages {
       for word in 0..<Wire.pageBytes / 8 {
-        let found = memory.base.load(fromByteOffset: page * Wire.pageBytes + word * 8, as: UInt64.self)
+        let found = memory.base.load(
+          fromByteOffset: page * Wire.pageBytes + word * 8, as: UInt64.self)
         let right = word < 3 ? 1 << 40 | UInt64(word) : SourcePages.word(page)
         if found != right {
           Issue.record("seed \(seed): page \(page), word \(word) is \(found), not \(right)")
@@ -188,7 +190,8 @@ import Testing
     let sum = Atomic<UInt64>(1)
     let thread = ProgramThread {
       let base = UnsafeRawPointer(bitPattern: address)!
-      sum.store((0..<4).reduce(0) { $0 + (base + $1 * 4096).load(as: UInt64.self) }, ordering: .relaxed)
+      sum.store(
+        (0..<4).reduce(0) { $0 + (base + $1 * 4096).load(as: UInt64.self) }, ordering: .relaxed)
     }
     let asked = try serve(&placer, source, until: { thread.hasEnded })
     #expect(sum.load(ordering: .relaxed) == 0)

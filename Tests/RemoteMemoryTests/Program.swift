@@ -29,7 +29,8 @@ final class SourcePages: @unchecked Sendable {  // Written in init alone.
     self.pages = pages
     base = .allocate(byteCount: pages * Wire.pageBytes, alignment: Wire.pageBytes)
     for word in 0..<pages * Wire.pageBytes / 8 {
-      base.storeBytes(of: Self.word(word * 8 / Wire.pageBytes), toByteOffset: word * 8, as: UInt64.self)
+      base.storeBytes(
+        of: Self.word(word * 8 / Wire.pageBytes), toByteOffset: word * 8, as: UInt64.self)
     }
   }
 

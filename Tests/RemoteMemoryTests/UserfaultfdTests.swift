@@ -30,7 +30,8 @@ import Testing
 
   @Test func withoutPermissionTheMessageSaysWhatIsMissing() throws {
     // The one setting of the machine that would permit it.
-    let sysctl = try String(contentsOfFile: "/proc/sys/vm/unprivileged_userfaultfd", encoding: .utf8)
+    let sysctl = try String(
+      contentsOfFile: "/proc/sys/vm/unprivileged_userfaultfd", encoding: .utf8)
     try #require(sysctl == "0\n", "this test needs vm.unprivileged_userfaultfd=0")
     let (message, serves) = openWithoutRights(.all)
     #expect(serves == nil)

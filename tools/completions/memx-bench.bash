@@ -173,13 +173,13 @@ _memx-bench() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    rmap|swap|help)
+    rmap|swap|userfault|help)
         # Offer subcommand argument completions
         "_memx-bench_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'rmap swap help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'rmap swap userfault help' -- "${cur}"))
         ;;
     esac
 }
@@ -256,6 +256,31 @@ _memx-bench_swap() {
         return
         ;;
     '--passes')
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    esac
+}
+
+_memx-bench_userfault() {
+    repeating_flags=()
+    non_repeating_flags=(--json -h --help)
+    repeating_options=()
+    non_repeating_options=(--case --pages --runs --seed)
+    __memx-bench_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--case')
+        __memx-bench_add_completions -W 'touch'$'\n''batch'
+        return
+        ;;
+    '--pages')
+        return
+        ;;
+    '--runs')
         return
         ;;
     '--seed')

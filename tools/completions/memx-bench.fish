@@ -26,6 +26,8 @@ function __memx-bench_parse_tokens -S
             __memx-bench_parse_subcommand 0 'link=' 'server=' 'region=' 'token=' 'case=' 'queue-depth=' 'mtu=' 'duration=' 'slots=' 'seed=' 'busy-poll-us=' 'timeout=' 'server-pid=' 'fill' 'verify' 'json' 'h/help'
         case 'swap'
             __memx-bench_parse_subcommand 0 'workload=' 'size=' 'processes=' 'passes=' 'seed=' 'huge-pages' 'force' 'json' 'h/help'
+        case 'userfault'
+            __memx-bench_parse_subcommand 0 'case=' 'pages=' 'runs=' 'seed=' 'json' 'h/help'
         case 'help'
             __memx-bench_parse_subcommand -r 1 
         end
@@ -84,6 +86,7 @@ complete -c 'memx-bench' -f
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_positional "memx-bench" -eq 1' -fa 'rmap' -d 'Drives a memory server from user mode and reports pages/s and latency.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_positional "memx-bench" -eq 1' -fa 'swap' -d 'Runs memory-hungry workloads against whatever swap this machine has.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_positional "memx-bench" -eq 1' -fa 'userfault' -d 'Compares the service of page faults with its floor in plain C.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_positional "memx-bench" -eq 1' -fa 'help' -d 'Show subcommand help information.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" link' -l 'link' -d 'Ethernet interface that leads to the server.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" server' -l 'server' -d 'The server\'s Ethernet address; by default it is found by broadcast.' -rfka ''
@@ -111,3 +114,9 @@ complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" force' -l 'force' -d 'Run even if memory and swap are too small for the size.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" json' -l 'json' -d 'Print one JSON object.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench userfault" case' -l 'case' -d 'touch or batch; both by default.' -rfka 'touch batch'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench userfault" pages' -l 'pages' -d 'Pages of a run, 1024 to 1048576.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench userfault" runs' -l 'runs' -d 'Runs of each system, 1 to 101.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench userfault" seed' -l 'seed' -d 'Seed of the order of touches.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench userfault" json' -l 'json' -d 'Print one JSON object for each case and system.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench userfault" h help' -s 'h' -l 'help' -d 'Show help information.'

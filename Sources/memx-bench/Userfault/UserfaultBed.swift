@@ -10,15 +10,18 @@ struct UserfaultBed: ~Copyable {
   var placer: Placer
 
   init(pages: Int) throws {
-    memory = try OwnMemory(pages: UInt64(pages))
+    // Nothing is stored before the last of what can fail.
+    let memory = try OwnMemory(pages: UInt64(pages))
     let userfaultfd = try Userfaultfd()
     try userfaultfd.register(address: memory.address, length: memory.length)
-    fileDescriptor = userfaultfd.fileDescriptor
+    let fileDescriptor = userfaultfd.fileDescriptor
     var table = UserfaultfdTable()
     try table.append(userfaultfd)
     let areas = try Areas(
       [Area(address: memory.address, pages: memory.pages)], slots: memory.pages, userfaultfds: 1)
     placer = Placer(areas: areas, userfaultfds: table, states: SlotStates(slots: memory.pages))
+    self.fileDescriptor = fileDescriptor
+    self.memory = memory
   }
 }
 
@@ -33,7 +36,7 @@ struct FramePages: ~Copyable {
     self.offset = offset
     let bytes = pages * stride + offset + Wire.pageBytes
     base = .allocate(byteCount: bytes, alignment: Wire.pageBytes)
-    var random = SystemRandomNumberGenerator()
+    var random = SplitMix(state: 1)
     for word in 0..<bytes / 8 {
       base.storeBytes(of: random.next(), toByteOffset: word * 8, as: UInt64.self)
     }
