@@ -24,8 +24,10 @@
 
 /* Silence longer than this many round-trip timeouts ends a session ... */
 #define MEMX_SILENCE_RTOS 8
-/* ... but not before the server had time for a pause. */
+/* ... but not before the server had time for a pause, ... */
 #define MEMX_SILENCE_MIN_NS NSEC_PER_SEC
+/* ... nor before a request was sent so often: the pause may be this machine's. */
+#define MEMX_SILENCE_SENDS 4
 
 static unsigned int memx_fragment_bytes(unsigned int fragment)
 {
@@ -415,7 +417,9 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 		u64 sent = READ_ONCE(cmd->sent_ns);
 		u64 due = sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
 
-		oldest_started = min(oldest_started, READ_ONCE(cmd->started_ns));
+		if (READ_ONCE(cmd->attempt) >= MEMX_SILENCE_SENDS - 1)
+			oldest_started = min(oldest_started,
+					     READ_ONCE(cmd->started_ns));
 		if ((timed_out && now >= due) ||
 		    memx_rtt_overtaken(&rtt, sent)) {
 			spin_lock_bh(&cmd->lock);
