@@ -12,11 +12,13 @@ public enum HungTaskDetector {
   /// - Parameter timeoutS: the device's timeout in seconds.
   /// - Returns: nil when requests fail before the detector speaks, or there is none.
   public static func warning(timeoutS: Int, _ files: KernelFiles) -> String? {
-    guard let limit = files.text(files.proc + "/sys/kernel/hung_task_timeout_secs").flatMap(Int.init),
+    guard
+      let limit = files.text(files.proc + "/sys/kernel/hung_task_timeout_secs").flatMap(Int.init),
       limit > 0, timeoutS >= limit
     else { return nil }
-    return "the timeout of \(timeoutS) s is not below kernel.hung_task_timeout_secs (\(limit)): while"
-      + " the server is silent the kernel reports tasks as hung, or panics if kernel.hung_task_panic"
-      + " is set"
+    return
+      "the timeout of \(timeoutS) s is not below kernel.hung_task_timeout_secs (\(limit)): while the"
+      + " server is silent the kernel reports tasks as hung, or panics if kernel.hung_task_panic is"
+      + " set"
   }
 }

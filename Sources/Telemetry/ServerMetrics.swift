@@ -8,7 +8,8 @@ extension ServerStatus {
     text.sample(healthy ? UInt64(1) : 0)
     text.metric("memx_start_time_seconds", .gauge, "Unix time at which the server began to answer.")
     text.sample(start_time_s)
-    text.metric("memx_memory_bytes", .gauge, "Memory for pages, in use or not: as configured, and 4 MiB a region for writes under way.")
+    text.metric(
+      "memx_memory_bytes", .gauge, "Memory for pages, in use or not, and 4 MiB more a region.")
     text.sample(UInt64(memory_bytes))
     text.metric("memx_memory_free_bytes", .gauge, "Memory for pages that no region has.")
     text.sample(UInt64(free_bytes))
