@@ -57,7 +57,7 @@ import Testing
     let status = try inNamespace(network.server) { try HTTPAnswer(port: 9420, path: "/healthz") }
     #expect(status.code == 200)
     let process = try container.property("MainPID", of: unit)
-    let figures = try container.run(inside: "cat", "/proc/\(process)/status")
+    let figures = try container.inside("cat", "/proc/\(process)/status")
     let locked = figures.firstMatch(of: /VmLck:\s+(\d+) kB/).flatMap { Int($0.1) }
     #expect(try #require(locked, "\(figures)") >= 8 << 10)
     #expect(!figures.contains("Uid:\t0\t"))
@@ -66,7 +66,7 @@ import Testing
     #expect(try container.property("MainPID", of: unit) == process)
 
     // One that hangs is replaced, and the next serves the same pages.
-    _ = try container.run(inside: "kill", "-STOP", process)
+    _ = try container.inside("kill", "-STOP", process)
     try wait(for: "the watchdog", seconds: 30) {
       try container.property("NRestarts", of: unit) == "1"
         && container.property("ActiveState", of: unit) == "active"
@@ -74,7 +74,7 @@ import Testing
     #expect(client.read(0..<2048, expecting: .version(1)) == .init(done: 2048))
     #expect(client.grant?.lost == false)
 
-    _ = try container.run(inside: "systemctl", "stop", unit)
+    _ = try container.inside("systemctl", "stop", unit)
     #expect(try container.property("Result", of: unit) == "success")
     let journal = try container.journal(of: unit)
     #expect(journal.contains("ended; sessions are closed and an arena in files is whole"))

@@ -306,7 +306,7 @@ import Testing
     #expect(sent.header.slotIndex == 2)
     client.answer(sent, credits: 1)
     #expect(client.completed() == [second: .done])
-    client.now_ns += 2_000_000
+    client.now_ns += 4_000_000
     #expect(client.sent().isEmpty)
     #expect(client.completed() == [third: .timedOut])
     #expect(client.session.state == .live)

@@ -83,7 +83,7 @@ package final class SystemdContainer {
   /// Runs a command in the container.
   ///
   /// - Returns: what it printed, whatever its exit status; nothing before systemd runs.
-  package func run(inside words: String...) throws -> String {
+  package func inside(_ words: String...) throws -> String {
     let pid = nspawn.processIdentifier
     let children = "/proc/\(pid)/task/\(pid)/children"
     guard nspawn.isRunning, let text = try? String(contentsOfFile: children, encoding: .utf8),
@@ -94,13 +94,13 @@ package final class SystemdContainer {
 
   /// Asks systemd for a unit's property.
   package func property(_ name: String, of unit: String) throws -> String {
-    try run(inside: "systemctl", "show", "--property", name, "--value", unit)
+    try inside("systemctl", "show", "--property", name, "--value", unit)
       .trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   /// What a unit has written to the journal.
   package func journal(of unit: String) throws -> String {
-    try run(inside: "journalctl", "--unit", unit, "--output", "cat", "--no-pager")
+    try inside("journalctl", "--unit", unit, "--output", "cat", "--no-pager")
   }
 
   private func output(_ words: String...) throws -> String { try output(words) }

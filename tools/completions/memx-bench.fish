@@ -25,7 +25,7 @@ function __memx-bench_parse_tokens -S
         case 'rmap'
             __memx-bench_parse_subcommand 0 'link=' 'server=' 'region=' 'token=' 'case=' 'queue-depth=' 'mtu=' 'duration=' 'slots=' 'seed=' 'busy-poll-us=' 'timeout=' 'server-pid=' 'fill' 'verify' 'json' 'h/help'
         case 'swap'
-            __memx-bench_parse_subcommand 0 'workload=' 'size=' 'processes=' 'passes=' 'seed=' 'huge-pages' 'force' 'json' 'h/help'
+            __memx-bench_parse_subcommand 0 'workload=' 'size=' 'processes=' 'passes=' 'seed=' 'huge-pages' 'compressible' 'force' 'json' 'h/help'
         case 'help'
             __memx-bench_parse_subcommand -r 1 
         end
@@ -108,6 +108,7 @@ complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" passes' -l 'passes' -d 'How often to do the work, 1 to 1000000.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" seed' -l 'seed' -d 'Seed of the data and of the order of accesses.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" huge-pages' -l 'huge-pages' -d 'Let the kernel back the memory with huge pages.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" compressible' -l 'compressible' -d 'Use data that shrinks to a third or less where swap is compressed (zram, zswap); by default it does not shrink.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" force' -l 'force' -d 'Run even if memory and swap are too small for the size.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" json' -l 'json' -d 'Print one JSON object.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench swap" h help' -s 'h' -l 'help' -d 'Show help information.'
