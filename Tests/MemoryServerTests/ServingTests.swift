@@ -172,8 +172,9 @@ import Testing
     // A page too few is an error at the start, not a crash when it is needed.
     let small = try HugePages(8)
     let refused = try output(
-      MemxdProcess.path(),
+      "/usr/bin/timeout",
       [
+        "20", MemxdProcess.path(),
         "--link", "lo", "--region", "a:8M", "--memory", "8M", "--arena",
         small.mountPoint + "/arena",
       ])

@@ -7,14 +7,15 @@ package final class HugePages {
   package let mountPoint: String
   private static let setting = "/proc/sys/vm/nr_hugepages"
   private let directory: TemporaryDirectory
-  private let former: Int
+  private let count: Int
   private let othersAvailable: Int
 
   /// - Throws: `TestFailure` when the system has not so much memory in one piece, or no huge pages.
   package init(_ count: Int) throws {
     directory = try TemporaryDirectory()
     mountPoint = directory.path
-    former = try Self.number(in: Self.setting)
+    self.count = count
+    let former = try Self.number(in: Self.setting)
     othersAvailable = try Self.unreserved()
     try Self.write(former + count)
     let given = try Self.number(in: Self.setting) - former
@@ -33,7 +34,8 @@ package final class HugePages {
 
   deinit {
     try? run("umount", mountPoint)
-    try? Self.write(former)
+    // Others may have asked for some meanwhile.
+    if let current = try? Self.number(in: Self.setting) { try? Self.write(current - count) }
   }
 
   /// How many of the pages neither are in use nor have been promised to anybody.

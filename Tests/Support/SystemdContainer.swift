@@ -9,7 +9,6 @@ package final class SystemdContainer {
   private let network: TestNetwork
   private let directory: TemporaryDirectory
   private let nspawn = Process()
-  private var isMounted = false
   private var root: String { directory.path + "/root" }
 
   /// Prepares the files; `boot` starts it.
@@ -19,7 +18,6 @@ package final class SystemdContainer {
     self.network = network
     directory = try TemporaryDirectory()
     try run("mount", "-t", "tmpfs", "memx", directory.path)
-    isMounted = true
     for name in ["upper", "work", "root"] { try run("mkdir", "\(directory.path)/\(name)") }
     try run(
       "mount", "-t", "overlay", "memx", "-o",
@@ -31,13 +29,19 @@ package final class SystemdContainer {
   }
 
   deinit {
-    if nspawn.isRunning {
-      kill(nspawn.processIdentifier, SIGKILL)
-      nspawn.waitUntilExit()
-    }
-    // The kernel takes a moment to end the container's processes.
-    for _ in 0..<100 where isMounted && (try? run("umount", root)) == nil { usleep(50_000) }
+    // Its first process takes all others with it; systemd-nspawn, killed first, would leave it running.
+    if let leader { kill(leader, SIGKILL) } else if nspawn.isRunning { nspawn.terminate() }
+    if nspawn.isRunning { nspawn.waitUntilExit() }
+    try? run("umount", root)
     try? run("umount", directory.path)
+  }
+
+  /// The container's first process as this machine numbers it; nil before it is there.
+  private var leader: pid_t? {
+    guard nspawn.isRunning else { return nil }
+    let pid = nspawn.processIdentifier
+    let children = try? String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8)
+    return children?.split(separator: " ").first.flatMap { pid_t($0) }
   }
 
   /// Writes a file, for root's eyes only unless said otherwise.
@@ -84,12 +88,8 @@ package final class SystemdContainer {
   ///
   /// - Returns: what it printed, whatever its exit status; nothing before systemd runs.
   package func inside(_ words: String...) throws -> String {
-    let pid = nspawn.processIdentifier
-    let children = "/proc/\(pid)/task/\(pid)/children"
-    guard nspawn.isRunning, let text = try? String(contentsOfFile: children, encoding: .utf8),
-      let first = text.split(separator: " ").first
-    else { return "" }
-    return try output(["nsenter", "--target", String(first), "--all"] + words)
+    guard let leader else { return "" }
+    return try output(["nsenter", "--target", "\(leader)", "--all"] + words)
   }
 
   /// Asks systemd for a unit's property.
