@@ -60,8 +60,7 @@ struct BenchSwap: AsyncParsableCommand {
     print(
       incompressible
         ? "The data, the same for all systems, does not compress."
-        : "The data, the same for all systems, shrinks to a third or less when it is compressed, so that"
-          + " zram has room for it and is the local bound.")
+        : "The data, the same for all systems, shrinks to a third or less under gzip -1.")
   }
 }
 
