@@ -126,7 +126,7 @@ let package = Package(
     .testTarget(
       name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),
     .testTarget(
-      name: "LabTests", dependencies: ["Lab", "memxd", "memx-lab"], swiftSettings: strict),
+      name: "LabTests", dependencies: ["Lab", "memxd", "memx-lab", system], swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),
     .testTarget(
       name: "ControlTests",

@@ -35,12 +35,19 @@
 /* Never waits, may use the reserves, and says nothing when it fails. */
 #define MEMX_GFP (GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN)
 
+/* Requests that a frame may hold messages of. */
+#define MEMX_FRAME_TAGS 20
+
 /**
  * struct memx_skb_cb - what a frame must know until it is sent
  * @epoch: the session whose messages it holds
+ * @count: how many @tags are in use
+ * @tags: the requests whose messages it holds
  */
 struct memx_skb_cb {
 	u32 epoch;
+	u16 count;
+	u16 tags[MEMX_FRAME_TAGS];
 };
 
 static struct memx_skb_cb *memx_skb_cb(struct sk_buff *skb)
@@ -134,6 +141,15 @@ static struct sk_buff *memx_frame_alloc(struct net_device *netdev,
 	return skb;
 }
 
+/* Note whose message goes into a frame; some belong to no request. */
+static void memx_frame_add_tag(struct sk_buff *skb, const struct rmap_hdr *hdr)
+{
+	struct memx_skb_cb *cb = memx_skb_cb(skb);
+
+	if (hdr->tag != cpu_to_le16(RMAP_NO_TAG))
+		cb->tags[cb->count++] = le16_to_cpu(hdr->tag);
+}
+
 /*
  * Append a header. Behind a page it can only be a fragment of its own, since
  * a frame's linear part comes first.
@@ -186,6 +202,7 @@ void memx_burst_add(struct memx_device *dev, struct memx_session *session,
 	skb = burst->skb;
 	if (skb && (burst->room < bytes ||
 		    memx_skb_cb(skb)->epoch != session->epoch ||
+		    memx_skb_cb(skb)->count == MEMX_FRAME_TAGS ||
 		    skb_shinfo(skb)->nr_frags + 1 + MEMX_PAGE_PIECES >
 			    MAX_SKB_FRAGS ||
 		    !memx_frame_add_header(skb, &summed))) {
@@ -200,10 +217,12 @@ void memx_burst_add(struct memx_device *dev, struct memx_session *session,
 			return;
 		}
 		memx_skb_cb(skb)->epoch = session->epoch;
+		memx_skb_cb(skb)->count = 0;
 		burst->skb = skb;
 		burst->room = session->mtu;
 		memx_frame_add_header(skb, &summed);
 	}
+	memx_frame_add_tag(skb, hdr);
 	burst->room -= bytes;
 	if (length && memx_payload_attach(rq, offset, length, skb)) {
 		/* What went before is lost with it, and sent again. */
@@ -234,7 +253,9 @@ void memx_burst_take(struct memx_burst *burst, struct memx_burst *from,
  *
  * Only here does a frame learn its network device, under RCU: a frame may lie
  * in a batch for a while, and must not keep a device that is removed. Frames
- * of a session that has ended must not be sent at all.
+ * of a session that has ended must not be sent at all. For the same reason only
+ * here does a request learn when it was sent: measured from when its message
+ * was made, the round trip would contain the making of its neighbours'.
  *
  * Context: softirqs may be off, hard interrupts not, and no lock is held that
  * queue_rq or the receiving side takes.
@@ -250,10 +271,13 @@ void memx_burst_send(struct memx_device *dev, struct memx_burst *burst)
 	rcu_read_lock();
 	session = rcu_dereference(dev->session);
 	while ((skb = __skb_dequeue(&burst->ready))) {
-		if (!session || memx_skb_cb(skb)->epoch != session->epoch) {
+		const struct memx_skb_cb *cb = memx_skb_cb(skb);
+
+		if (!session || cb->epoch != session->epoch) {
 			kfree_skb(skb);
 			continue;
 		}
+		memx_requests_sent(dev, cb->tags, cb->count);
 		skb->dev = session->netdev;
 		memx_count(dev, MEMX_TX_FRAMES);
 		/* Dropped, it counts as lost on the way. */

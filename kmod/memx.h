@@ -186,7 +186,7 @@ struct memx_batch {
  * @lock: softirqs off
  * @rq: the request, NULL when the tag is free. Whoever sets it to NULL, under
  *	@lock, is the one that ends the request
- * @sent_ns: when it was last sent
+ * @sent_ns: when its last message was sent, or made while that is still to be
  * @started_ns: when it was first sent, or would have been
  * @slot: its (first) slot
  * @count: slots of a DISCARD
@@ -426,6 +426,8 @@ bool memx_request_give_up(struct memx_device *dev, struct request *rq);
 bool memx_credit_take(struct memx_device *dev);
 void memx_credit_give(struct memx_device *dev);
 u64 memx_rto_now_ns(const struct memx_device *dev);
+void memx_requests_sent(struct memx_device *dev, const u16 *tags,
+			unsigned int count);
 void memx_requests_resend(struct memx_device *dev);
 void memx_requests_fail(struct memx_device *dev);
 void memx_requests_overtaken(struct memx_device *dev);

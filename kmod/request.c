@@ -24,8 +24,10 @@
 
 /* Silence longer than this many round-trip timeouts ends a session ... */
 #define MEMX_SILENCE_RTOS 8
-/* ... but not before the server had time for a pause. */
+/* ... but not before the server had time for a pause, ... */
 #define MEMX_SILENCE_MIN_NS NSEC_PER_SEC
+/* ... nor before a request was sent so often: the pause may be this machine's. */
+#define MEMX_SILENCE_SENDS 4
 
 static unsigned int memx_fragment_bytes(unsigned int fragment)
 {
@@ -130,6 +132,7 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 	};
 	unsigned int i;
 
+	/* Until its frame is sent; for good if there is no memory for one. */
 	WRITE_ONCE(cmd->sent_ns, now);
 	if (READ_ONCE(dev->oldest_sent_ns) == U64_MAX)
 		WRITE_ONCE(dev->oldest_sent_ns, now);
@@ -291,6 +294,26 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 }
 
 /**
+ * memx_requests_sent - a frame with messages of requests is being sent
+ * @dev: the device
+ * @tags: the requests
+ * @count: how many
+ *
+ * Their commands' locks are not taken: should one have ended meanwhile, and its
+ * tag be in use again, then the new request counts as sent a moment later than
+ * it was, which delays at most its being sent again.
+ */
+void memx_requests_sent(struct memx_device *dev, const u16 *tags,
+			unsigned int count)
+{
+	u64 now = ktime_get_ns();
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		WRITE_ONCE(dev->cmds[tags[i]].sent_ns, now);
+}
+
+/**
  * memx_requests_resend - send what is outstanding under a new session
  * @dev: the device, its session just published
  */
@@ -394,12 +417,14 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 		u64 sent = READ_ONCE(cmd->sent_ns);
 		u64 due = sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
 
-		oldest_started = min(oldest_started, READ_ONCE(cmd->started_ns));
+		if (READ_ONCE(cmd->attempt) >= MEMX_SILENCE_SENDS - 1)
+			oldest_started = min(oldest_started,
+					     READ_ONCE(cmd->started_ns));
 		if ((timed_out && now >= due) ||
 		    memx_rtt_overtaken(&rtt, sent)) {
 			spin_lock_bh(&cmd->lock);
 			if (cmd->rq && cmd->epoch == session->epoch &&
-			    cmd->sent_ns == sent) {
+			    READ_ONCE(cmd->sent_ns) == sent) {
 				memx_cmd_send_again(dev, session, cmd, &burst,
 						    now);
 				sent = now;
@@ -562,13 +587,13 @@ bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
 		ret = memx_read_fragment(dev, cmd, hdr, skb, offset);
 	}
 	if (!ret && (hdr->status != RMAP_OK || !cmd->missing)) {
-		u64 now = ktime_get_ns();
+		u64 sent = READ_ONCE(cmd->sent_ns), now = ktime_get_ns();
 
 		/* Karn: only an answer to the latest transmission is timed. */
 		if (hdr->attempt == cmd->attempt && hdr->attempt != U8_MAX &&
-		    now >= cmd->sent_ns && spin_trylock(&dev->rtt_lock)) {
+		    now >= sent && spin_trylock(&dev->rtt_lock)) {
 			/* Whoever comes second has no need to wait. */
-			memx_rtt_sample(&dev->rtt, cmd->sent_ns, now);
+			memx_rtt_sample(&dev->rtt, sent, now);
 			spin_unlock(&dev->rtt_lock);
 		}
 		rq = memx_cmd_take_out(dev, cmd, status);

@@ -161,7 +161,7 @@ public final class MemoryServer: Sendable {
     }
   }
 
-  /// Bytes of memory for pages, whether in use or not.
+  /// Bytes of memory for pages, whether in use or not, with each region's room for writes under way.
   public var memoryBytes: Int { arena.byteCount }
   /// Bytes of it that no region has.
   public var freeBytes: Int { arena.freeChunks * Arena.chunkFrames * Wire.pageBytes }

@@ -21,7 +21,10 @@ struct Mapping: ~Copyable {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
   private let isFile: Bool
-  private let isLocked: Bool
+  /// Memory that is cleared stays with the mapping: it is locked, or it is of huge pages that were set
+  /// aside for it. To give one of those back is to lose its reservation: should another process take it,
+  /// the next access would end in SIGBUS.
+  private let isKept: Bool
 
   /// Maps `byteCount` bytes of anonymous memory, which reads as zeros and is given pages on first use.
   init(anonymous byteCount: Int, options: MemoryOptions = MemoryOptions(hugePages: false)) throws {
@@ -57,16 +60,15 @@ struct Mapping: ~Copyable {
     self.base = base
     self.byteCount = byteCount
     isFile = fd >= 0
-    isLocked = options.lock
+    isKept = options.lock || isFile && memx_is_hugetlbfs(fd)
   }
 
   deinit { munmap(base, byteCount) }
 
-  /// Makes a range read as zeros, and gives its memory back to the system unless it is locked.
+  /// Makes a range read as zeros, and gives its memory back to the system unless it is to be kept.
   func clear(offset: Int, count: Int) {
     let start = base + offset
-    if isLocked || madvise(start, count, Int32(isFile ? MEMX_MADV_REMOVE : MEMX_MADV_DONTNEED)) != 0
-    {
+    if isKept || madvise(start, count, Int32(isFile ? MEMX_MADV_REMOVE : MEMX_MADV_DONTNEED)) != 0 {
       start.initializeMemory(as: UInt8.self, repeating: 0, count: count)
     }
   }

@@ -146,6 +146,8 @@ public struct ClientSession: ~Copyable {
   private var queueHead = 0
   private var queueCount = 0
   private static var end: UInt16 { UInt16.max }
+  /// How often timeouts are looked at: a request may be sent again, or fail, so much too late.
+  private static var scanPeriod_ns: UInt64 { UInt64(MEMX_RTO_MIN_NS) / 8 }
   private var oldest = ClientSession.end
   private var newest = ClientSession.end
   private var inFlight = 0
@@ -540,7 +542,7 @@ public struct ClientSession: ~Copyable {
     now_ns: UInt64, sink: inout some FrameSink & ~Copyable,
     completions: inout some CompletionSink & ~Copyable
   ) {
-    nextScan_ns = now_ns + UInt64(MEMX_RTO_MIN_NS) / 2
+    nextScan_ns = now_ns + Self.scanPeriod_ns
     var gaveUp = false
     for tag in 0..<UInt16(capacity) where table[Int(tag)].phase != .free {
       let at = table[Int(tag)]

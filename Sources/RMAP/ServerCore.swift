@@ -447,7 +447,13 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   mutating func refuse(
     _ status: Status, _ header: Header, session index: Int, sink: inout some FrameSink & ~Copyable
   ) {
-    if status == .outOfRange { counters.outOfRange += 1 } else { counters.badMessages += 1 }
+    if status == .outOfRange {
+      counters.outOfRange += 1
+    } else {
+      counters.badMessages += 1
+      // The session's last word is the message that is refused.
+      guard mayComplain(now_ns: table[index].lastHeard_ns) else { return }
+    }
     store.note(.faulty(peer: table[index].peer, status: status))
     reply(status, to: header, session: index, sink: &sink)
   }
@@ -474,20 +480,26 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     return answer
   }
 
-  /// ERROR, at most 100 a second (section 7).
-  private mutating func sendError(
-    _ status: Status, answering header: Header, to peer: MACAddress, now_ns: UInt64,
-    sink: inout some FrameSink & ~Copyable
-  ) {
+  /// May one more message that no right client sends be answered? At most 100 a second are, whoever
+  /// sends them (section 7).
+  private mutating func mayComplain(now_ns: UInt64) -> Bool {
     if now_ns &- errorWindow_ns >= 1_000_000_000 {
       errorWindow_ns = now_ns
       errorsInWindow = 0
     }
     guard errorsInWindow < 100 else {
       counters.errorsSuppressed += 1
-      return
+      return false
     }
     errorsInWindow += 1
+    return true
+  }
+
+  private mutating func sendError(
+    _ status: Status, answering header: Header, to peer: MACAddress, now_ns: UInt64,
+    sink: inout some FrameSink & ~Copyable
+  ) {
+    guard mayComplain(now_ns: now_ns) else { return }
     store.note(.faulty(peer: peer, status: status))
     var answer = header
     answer.version = Wire.version
@@ -509,12 +521,13 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   ) {
     guard let request = AttachRequest(payload: message.payload) else {
       counters.badMessages += 1
-      refuseAttach(.badMessage, nil, message.header, peer, toGroup, sink: &sink)
+      refuseAttach(.badMessage, nil, message.header, peer, toGroup, now_ns: now_ns, sink: &sink)
       return
     }
     switch open(request, from: peer, now_ns: now_ns) {
     case .failure(let refusal):
-      refuseAttach(refusal.status, request.region, message.header, peer, toGroup, sink: &sink)
+      refuseAttach(
+        refusal.status, request.region, message.header, peer, toGroup, now_ns: now_ns, sink: &sink)
     case .success(nil):
       counters.staleRequests += 1
     case .success(let index?):
@@ -531,11 +544,12 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
 
   private mutating func refuseAttach(
     _ status: Status, _ region: RegionName?, _ header: Header, _ peer: MACAddress,
-    _ toGroup: Bool, sink: inout some FrameSink & ~Copyable
+    _ toGroup: Bool, now_ns: UInt64, sink: inout some FrameSink & ~Copyable
   ) {
     // A broadcast asks every server there is; those that cannot serve it keep quiet.
     guard !toGroup else { return }
     counters.attachesRefused += 1
+    guard mayComplain(now_ns: now_ns) else { return }
     store.note(.refused(region: region, peer: peer, status: status))
     let answer = Header(
       opcode: Opcode.attach.reply, status: status, attempt: header.attempt, session: 0,

@@ -27,7 +27,7 @@ public struct ServerCounters: Sendable, Equatable {
   public var outOfRange: UInt64 = 0
   public var noSpace: UInt64 = 0
   public var lostReads: UInt64 = 0
-  /// ERROR replies that the rate limit held back.
+  /// Replies to errors and refusals of an attach that the rate limit held back.
   public var errorsSuppressed: UInt64 = 0
 
   public init() {}

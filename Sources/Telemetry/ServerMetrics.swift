@@ -8,7 +8,8 @@ extension ServerStatus {
     text.sample(healthy ? UInt64(1) : 0)
     text.metric("memx_start_time_seconds", .gauge, "Unix time at which the server began to answer.")
     text.sample(start_time_s)
-    text.metric("memx_memory_bytes", .gauge, "Memory for pages, in use or not.")
+    text.metric(
+      "memx_memory_bytes", .gauge, "Memory for pages, in use or not, and 4 MiB more a region.")
     text.sample(UInt64(memory_bytes))
     text.metric("memx_memory_free_bytes", .gauge, "Memory for pages that no region has.")
     text.sample(UInt64(free_bytes))
@@ -94,7 +95,7 @@ extension ServerStatus {
     case "out_of_range": "Requests for a slot behind the region's end."
     case "no_space": "Writes refused because quota or memory was used up."
     case "lost_reads": "Reads of pages lost with an earlier store."
-    case "errors_suppressed": "Error replies that the rate limit held back."
+    case "errors_suppressed": "Replies to errors that the rate limit held back."
     default: "Events named \(name)."
     }
   }

@@ -12,7 +12,8 @@ public struct ServerStatus: Codable, Sendable, Equatable {
   public var start_time_s: Double
   /// Do all engines run?
   public var healthy: Bool
-  /// Memory for pages, in use or not.
+  /// Memory for pages, in use or not: as configured, in whole chunks of 2 MiB, and two chunks more
+  /// for each region's writes under way. What is in use is `stored_bytes`.
   public var memory_bytes: Int
   /// Of that, memory that no region has.
   public var free_bytes: Int

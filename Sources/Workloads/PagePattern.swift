@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a page holds, as a function of the run's seed, the page and how often it was written:
-/// a page of another place or an earlier version is as wrong as a damaged one, and no two words
-/// compress each other.
+/// a page of another place or an earlier version is as wrong as a damaged one. No two words compress
+/// each other, unless the data is to be compressible: then the page's first quarter comes four times.
 struct PagePattern {
   private let seed: UInt64
+  private let distinctWords: Int
 
-  init(seed: UInt64) { self.seed = mix(seed) }
+  init(seed: UInt64, compressible: Bool) {
+    self.seed = mix(seed)
+    distinctWords = compressible ? pageWords / 4 : pageWords
+  }
 
   /// What the words of a page in this version are made from.
   @inline(__always) func start(page: Int, version: Int) -> UInt64 {
@@ -16,7 +20,9 @@ struct PagePattern {
   /// Word `index` of a page whose words are made from `start`.
   // One multiplication a word: emulated guests run this too.
   @inline(__always) func word(_ index: Int, _ start: UInt64) -> UInt64 {
-    let x = (start &+ UInt64(truncatingIfNeeded: index)) &* golden
+    // A power of two, so that this is a mask.
+    let distinct = index & (distinctWords &- 1)
+    let x = (start &+ UInt64(truncatingIfNeeded: distinct)) &* golden
     return x ^ (x &>> 32)
   }
 

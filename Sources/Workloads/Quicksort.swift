@@ -3,20 +3,25 @@
 /// Sorts a randomly populated array of 64-bit integers, the workload of Hines, Deshpande and
 /// Gopalan, "Post-Copy Live Migration of Virtual Machines" (SIGOPS OSR 2009), section 5.4.
 ///
+/// Compressible numbers are a byte each, so that many are equal.
+///
 /// Hoare's partition around the median of three, the smaller side first (so the stack stays
 /// below 64 entries), and straight insertion for the last few words of a part.
 public struct Quicksort: Workload, ~Copyable {
   private static let insertionWords = 24
   private let memory: MappedMemory
   private let seed: UInt64
+  /// How many high bits of the numbers are 0.
+  private let zeroBits: UInt64
   private var sumFilled: UInt64 = 0
   private var passFilled = 0
 
   // A unit is a page: filled or verified, or its words brought to their places.
   public static func units(pages: Int, passes: Int) -> Int { pages * 3 * passes }
 
-  public init(_ memory: consuming MappedMemory, seed: UInt64) {
+  public init(_ memory: consuming MappedMemory, seed: UInt64, compressible: Bool) {
     self.memory = memory
+    zeroBits = compressible ? 56 : 0
     self.seed = seed
   }
 
@@ -26,7 +31,7 @@ public struct Quicksort: Workload, ~Copyable {
     for page in 0..<memory.pages {
       let words = memory.words + page * pageWords
       for index in 0..<pageWords {
-        let value = random.next()
+        let value = random.next() &>> zeroBits
         sum &+= mix(value)
         if index == 0 { meter.store(words, value) } else { words[index] = value }
       }

@@ -7,9 +7,9 @@ public struct SequentialRead: Workload, ~Copyable {
 
   public static func units(pages: Int, passes: Int) -> Int { pages * (passes + 2) }
 
-  public init(_ memory: consuming MappedMemory, seed: UInt64) {
+  public init(_ memory: consuming MappedMemory, seed: UInt64, compressible: Bool) {
     self.memory = memory
-    pattern = PagePattern(seed: seed)
+    pattern = PagePattern(seed: seed, compressible: compressible)
   }
 
   public mutating func fill(_ meter: inout Meter) {
@@ -39,9 +39,9 @@ public struct SequentialWrite: Workload, ~Copyable {
 
   public static func units(pages: Int, passes: Int) -> Int { pages * (passes + 2) }
 
-  public init(_ memory: consuming MappedMemory, seed: UInt64) {
+  public init(_ memory: consuming MappedMemory, seed: UInt64, compressible: Bool) {
     self.memory = memory
-    pattern = PagePattern(seed: seed)
+    pattern = PagePattern(seed: seed, compressible: compressible)
   }
 
   public mutating func fill(_ meter: inout Meter) { writeAll(&meter) }

@@ -47,6 +47,7 @@ public struct SwapReport: Sendable {
     json.add("processes", processes)
     json.add("passes", task.passes)
     json.add("seed", task.seed)
+    json.add("compressible", task.compressible)
     json.add("time_s", Double(timeNs) / 1e9, places: 3)
     json.add("fill_s", longestS(\.fillNs), places: 3)
     json.add("work_s", longestS(\.workNs), places: 3)
@@ -73,7 +74,8 @@ public struct SwapReport: Sendable {
     var lines = [
       "\(task.kind.rawValue)  \(ByteSize(bytes: UInt64(task.pages * pageBytes))), "
         + "\(processes) \(processes == 1 ? "process" : "processes"), "
-        + "\(task.passes) \(task.passes == 1 ? "pass" : "passes"), seed \(task.seed): verified",
+        + "\(task.passes) \(task.passes == 1 ? "pass" : "passes"), seed \(task.seed)"
+        + "\(task.compressible ? ", compressible" : ""): verified",
       "  time           \(decimal(Double(timeNs) / 1e9, places: 2)) s  "
         + "(fill \(decimal(longestS(\.fillNs), places: 2)), "
         + "work \(decimal(longestS(\.workNs), places: 2)), "

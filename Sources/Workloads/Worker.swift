@@ -14,14 +14,20 @@ public struct WorkerTask: Sendable, Equatable {
   public var seed: UInt64
   /// Whether the kernel may use huge pages.
   public var hugePages: Bool
+  /// Whether the data is to be such as compresses well.
+  public var compressible: Bool
 
   /// A task of the given values.
-  public init(kind: WorkloadKind, pages: Int, passes: Int, seed: UInt64, hugePages: Bool) {
+  public init(
+    kind: WorkloadKind, pages: Int, passes: Int, seed: UInt64, hugePages: Bool,
+    compressible: Bool
+  ) {
     self.kind = kind
     self.pages = pages
     self.passes = passes
     self.seed = seed
     self.hugePages = hugePages
+    self.compressible = compressible
   }
 
   /// Runs the task and reports on `output`, a pipe: that it is ready, progress now and then, and
@@ -40,11 +46,13 @@ public struct WorkerTask: Sendable, Equatable {
     guard WorkerMessage.ready.write(to: output) else { return false }
     waitForEnd(of: input)
     switch kind {
-    case .quicksort: return run(Quicksort(memory, seed: seed), output)
-    case .seqread: return run(SequentialRead(memory, seed: seed), output)
-    case .seqwrite: return run(SequentialWrite(memory, seed: seed), output)
-    case .stride: return run(Strided(memory, seed: seed), output)
-    case .hash: return run(HashTable(memory, seed: seed), output)
+    case .quicksort: return run(Quicksort(memory, seed: seed, compressible: compressible), output)
+    case .seqread:
+      return run(SequentialRead(memory, seed: seed, compressible: compressible), output)
+    case .seqwrite:
+      return run(SequentialWrite(memory, seed: seed, compressible: compressible), output)
+    case .stride: return run(Strided(memory, seed: seed, compressible: compressible), output)
+    case .hash: return run(HashTable(memory, seed: seed, compressible: compressible), output)
     }
   }
 

@@ -7,7 +7,10 @@ public protocol Workload: ~Copyable {
   static func units(pages: Int, passes: Int) -> Int
 
   /// A workload on `memory`, which holds zeros.
-  init(_ memory: consuming MappedMemory, seed: UInt64)
+  ///
+  /// - Parameter compressible: whether its data is to shrink to a third or less when it is compressed,
+  ///   instead of not at all.
+  init(_ memory: consuming MappedMemory, seed: UInt64, compressible: Bool)
 
   /// Writes the first contents to every page; called once, before any work.
   mutating func fill(_ meter: inout Meter)

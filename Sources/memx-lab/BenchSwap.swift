@@ -18,6 +18,12 @@ struct BenchSwap: AsyncParsableCommand {
   @Option(help: "Only this workload; may be given several times.")
   var workload: [String] = []
 
+  @Option(help: "Only this system: memx, nbd, aoe or zram; may be given several times.")
+  var system: [SwapSystem] = []
+
+  @Flag(help: "Use data that does not compress, for which zram has no room.")
+  var incompressible = false
+
   @Flag(help: "Print one JSON object a line.")
   var json = false
 
@@ -39,6 +45,8 @@ struct BenchSwap: AsyncParsableCommand {
     var benchmark = SwapBenchmark()
     benchmark.runs = runs
     if !workload.isEmpty { benchmark.workloads = workload }
+    if !system.isEmpty { benchmark.systems = SwapSystem.allCases.filter(system.contains) }
+    benchmark.compressible = !incompressible
     let chosen = benchmark
     let lines = try await Interruption.cancelling {
       await Result {
@@ -48,8 +56,15 @@ struct BenchSwap: AsyncParsableCommand {
       }
     }.get()
     for line in lines { print(json ? line.json : line.text) }
+    guard !json else { return }
+    print(
+      incompressible
+        ? "The data, the same for all systems, does not compress."
+        : "The data, the same for all systems, shrinks to a third or less under gzip -1.")
   }
 }
+
+extension SwapSystem: ExpressibleByArgument {}
 
 extension Result where Failure == any Error {
   fileprivate init(_ body: () async throws -> Success) async {

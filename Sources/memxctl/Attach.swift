@@ -110,6 +110,9 @@ struct Attach: ParsableCommand {
       request.timeoutS = timeout
       request.queueDepth = queueDepth
       request.mtu = mtu
+      if let timeout, let warning = HungTaskDetector.warning(timeoutS: timeout, files) {
+        printLine("memxctl: \(warning)", to: STDERR_FILENO)
+      }
       let options = swap ? SwapOptions(priority: priority, discard: discard) : nil
       // Before there is swap, so that no page can wait for a network that waits for memory.
       if swap, !keepMinFree, let reserve = try NetworkReserve.raise(files) {

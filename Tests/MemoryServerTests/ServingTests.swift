@@ -143,6 +143,45 @@ import Testing
     #expect(client.read(0..<2048, expecting: .version(1)) == .init(done: 2048))
   }
 
+  @Test func anArenaOfHugePagesKeepsPagesOverAKill() throws {
+    let network = try TestNetwork(mtu: 9000)
+    // 8 MiB of pages and 4 for writes under way, and one page each for header, checksums and slots.
+    let huge = try HugePages(9)
+    let options = ["--region", "a:8M", "--memory", "8M", "--arena", huge.mountPoint + "/arena"]
+    var memxd = try MemxdProcess(network, options)
+    // Mapping the files has reserved every page: none is missing later, when it would be too late.
+    #expect(try huge.available == 0)
+    let client = try UserClient(network, region: "a", giveUp_ms: 20_000)
+    #expect(client.attach() == .live)
+    #expect(client.write(0..<2048, version: 1) == .init(done: 2048))
+    memxd.signal(SIGKILL)
+    #expect(memxd.waitForEnd() == -SIGKILL)
+    memxd = try MemxdProcess(network, options)
+    #expect(try memxd.status().regions[0].stored_pages == 2048)
+    #expect(client.read(0..<2048, expecting: .version(1)) == .init(done: 2048))
+    #expect(client.grant?.lost == false)
+    // Chunks that come free stay reserved, and read as zeros.
+    #expect(client.discard(0..<2048) == .init(done: 1))
+    _ = try memxd.wait(for: "the discard") { $0.regions[0].stored_pages == 0 }
+    #expect(try huge.available == 0)
+    #expect(client.write(0..<1, version: 2) == .init(done: 1))
+    #expect(client.read(1..<2048, expecting: .zeros) == .init(done: 2047))
+    memxd.signal(SIGTERM)
+    #expect(memxd.waitForEnd() == 0)
+
+    // A page too few is an error at the start, not a crash when it is needed.
+    let small = try HugePages(8)
+    let refused = try output(
+      "/usr/bin/timeout",
+      [
+        "20", MemxdProcess.path(),
+        "--link", "lo", "--region", "a:8M", "--memory", "8M", "--arena",
+        small.mountPoint + "/arena",
+      ])
+    #expect(refused.status == 1)
+    #expect(refused.text.contains("Cannot allocate memory"), "\(refused.text)")
+  }
+
   @Test func withoutAnArenaLostPagesAreErrors() throws {
     let network = try TestNetwork(mtu: 1500)
     let options = ["--region", "a:8M", "--memory", "8M"]

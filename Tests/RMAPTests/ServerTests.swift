@@ -318,6 +318,7 @@ import Testing
     add(.discard, count: .max)
     add(.discard, count: 1, bytes: 8)
     for frame in bad {
+      server.now_ns += 10_000_000
       let replies = server.send(frame, from: a)
       #expect(replies.map(\.header.statusCode) == [.badMessage])
       #expect(replies.map(\.payload) == [[]])
@@ -391,16 +392,37 @@ import Testing
     server.finish()
   }
 
-  @Test func errorsAreLimited() {
+  @Test func errorsAreLimited() throws {
     let server = ServerHarness()
+    let session = try server.session(from: a)
     let stray = message(Header(opcode: Opcode.read.rawValue, session: 77))
-    func errors(_ frames: Int) -> Int {
-      (0..<frames).reduce(0) { sum, _ in sum + server.send(stray, from: a).count }
+    let malformed = message(Header(opcode: Opcode.flush.rawValue, session: session), payload: [1])
+    func strays(_ frames: Int) -> Int {
+      (0..<frames).reduce(0) { sum, _ in sum + server.send(stray, from: b).count }
     }
-    #expect(errors(1000) == 100)
-    #expect(server.core.counters.errorsSuppressed == 900)
+    func complaints(_ frames: Int) -> Int {
+      (0..<frames).reduce(0) { sum, _ in sum + server.send(malformed, from: a).count }
+    }
+    func refusals(_ attaches: Int) -> Int {
+      (0..<attaches).reduce(0) { sum, _ in sum + (server.attach("other", from: b) == nil ? 0 : 1) }
+    }
+    for errors in [strays, complaints, refusals] {
+      server.now_ns += 1_000_000_000
+      let before = server.core.counters.errorsSuppressed
+      #expect(errors(1000) == 100)
+      #expect(server.core.counters.errorsSuppressed - before == 900)
+    }
+    // All kinds share one budget, and what is held back is counted all the same.
     server.now_ns += 1_000_000_000
-    #expect(errors(1000) == 100)
+    #expect(strays(50) + complaints(30) + refusals(40) + strays(1) + complaints(1) == 100)
+    #expect(server.core.counters.badSessions == 1051)
+    #expect(server.core.counters.badMessages == 1031)
+    #expect(server.core.counters.attachesRefused == 1040)
+    // A right request is answered all the same, even if the answer is no.
+    for generation in 1...200 as ClosedRange<UInt32> {
+      let wrong = server.read(slot: 100, session: session, generation: generation)
+      #expect(server.send(wrong, from: a).map(\.header.statusCode) == [.outOfRange])
+    }
     server.finish()
   }
 

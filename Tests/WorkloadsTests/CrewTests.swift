@@ -49,7 +49,8 @@ import Testing
   }
 
   @Test func outcomesOfRealWork() throws {
-    let task = WorkerTask(kind: .stride, pages: 40, passes: 2, seed: 3, hugePages: false)
+    let task = WorkerTask(
+      kind: .stride, pages: 40, passes: 2, seed: 3, hugePages: false, compressible: false)
     var input: [Int32] = [0, 0]
     var output: [Int32] = [0, 0]
     try #require(pipe(&input) == 0 && pipe(&output) == 0)

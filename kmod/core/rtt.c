@@ -28,7 +28,7 @@ __u64 memx_rto_ns(const struct memx_rtt *rtt, unsigned int attempt)
 
 	if (rto < MEMX_RTO_MIN_NS)
 		rto = MEMX_RTO_MIN_NS;
-	/* 2^8 times the minimum is the maximum already. */
+	/* 2^8 times the minimum is more than the maximum already. */
 	rto <<= attempt < 8 ? attempt : 8;
 	return rto < MEMX_RTO_MAX_NS ? rto : MEMX_RTO_MAX_NS;
 }

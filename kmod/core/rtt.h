@@ -12,8 +12,14 @@
 
 #include <linux/types.h>
 
-/* RFC 6298 wants 1 s; on a segment that answers in microseconds that is an age. */
-#define MEMX_RTO_MIN_NS 4000000ULL
+/*
+ * RFC 6298 wants 1 s; on a segment that answers in microseconds that is an age.
+ * It is to be more than both ends' schedulers and timers (a tick may be 10 ms)
+ * keep a message waiting: a shorter one takes each such pause for a loss. What
+ * is lost while other requests are under way does not wait for it
+ * (memx_rtt_overtaken).
+ */
+#define MEMX_RTO_MIN_NS 20000000ULL
 #define MEMX_RTO_MAX_NS 1000000000ULL
 /* Before the first sample. */
 #define MEMX_RTO_FIRST_NS 100000000ULL

@@ -238,7 +238,7 @@ _memx-bench_rmap() {
 
 _memx-bench_swap() {
     repeating_flags=()
-    non_repeating_flags=(--huge-pages --force --json -h --help)
+    non_repeating_flags=(--huge-pages --compressible --force --json -h --help)
     repeating_options=()
     non_repeating_options=(--workload --size --processes --passes --seed)
     __memx-bench_offer_flags_options 0

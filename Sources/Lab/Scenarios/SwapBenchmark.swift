@@ -14,6 +14,10 @@ public struct SwapBenchmark: Sendable {
   public var memory_mib = 160
   /// What the workloads take, in MiB.
   public var data_mib = 224
+  /// Whether the data, the same for all systems, is such as compresses: without that zram has no room.
+  public var compressible = true
+  /// What is compared; a subset of all.
+  public var systems = SwapSystem.allCases
 
   public init() {}
 
@@ -21,7 +25,7 @@ public struct SwapBenchmark: Sendable {
   public struct Line: Sendable {
     public let workload: String
     public let system: SwapSystem
-    /// The figures, or how a peer failed: zram, for one, has no room for data that does not shrink.
+    /// The figures, or how a peer failed: zram, for one, has no room for data that does not compress.
     public let result: Result<Figures, LabError>
 
     /// What was measured.
@@ -75,12 +79,14 @@ public struct SwapBenchmark: Sendable {
         var measured: [String: [Workload.Measured]] = [:]
         var failed: [String: LabError] = [:]
         for round in 1...runs {
-          for system in SwapSystem.allCases {
+          for system in systems {
             let swap = try await system.attach(to: guest, on: bed, size_mib: 2 * data_mib)
             for workload in workloads {
               bed.progress.note("round \(round) of \(runs): \(workload) on \(system.rawValue)")
               let outcome = try await guest.outcome(
-                Workload.bench(workload, size_mib: data_mib, processes: 2), in: .work,
+                Workload.bench(
+                  workload, size_mib: data_mib, processes: 2, compressible: compressible),
+                in: .work,
                 timeout: .seconds(900))
               let key = "\(workload) \(system)"
               do {
@@ -96,7 +102,7 @@ public struct SwapBenchmark: Sendable {
           }
         }
         return workloads.flatMap { workload in
-          SwapSystem.allCases.map { system in
+          systems.map { system in
             let key = "\(workload) \(system)"
             return line(workload, system, measured[key] ?? [], failed[key])
           }

@@ -11,8 +11,11 @@ enum Workload {
   }
 
   /// The command line of a verified run of `memx-bench swap`.
-  static func bench(_ workload: String, size_mib: Int, processes: Int = 1) -> String {
+  static func bench(
+    _ workload: String, size_mib: Int, processes: Int = 1, compressible: Bool = false
+  ) -> String {
     "memx-bench swap --workload \(workload) --size \(size_mib)M --processes \(processes) --json"
+      + (compressible ? " --compressible" : "")
   }
 
   /// Reads what `memx-bench swap --json` printed.

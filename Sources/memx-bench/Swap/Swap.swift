@@ -39,6 +39,13 @@ struct Swap: ParsableCommand {
   @Flag(help: "Let the kernel back the memory with huge pages.")
   var hugePages = false
 
+  @Flag(
+    help: """
+      Use data that shrinks to a third or less where swap is compressed (zram, zswap); by default it \
+      does not shrink.
+      """)
+  var compressible = false
+
   @Flag(help: "Run even if memory and swap are too small for the size.")
   var force = false
 
@@ -69,7 +76,7 @@ struct Swap: ParsableCommand {
     }
     let task = WorkerTask(
       kind: workload, pages: Int(size.bytes) / processes / pageBytes, passes: passes, seed: seed,
-      hugePages: hugePages)
+      hugePages: hugePages, compressible: compressible)
     do throws(Crew.Failure) {
       let report = try measure(task)
       if json {
@@ -93,7 +100,7 @@ struct Swap: ParsableCommand {
           "--passes", "\(passes)",
           // Processes sort and store different numbers, and the next seed none of these.
           "--seed", "\(seed &* 1024 &+ UInt64(index))",
-        ] + (hugePages ? ["--huge-pages"] : [])
+        ] + (hugePages ? ["--huge-pages"] : []) + (compressible ? ["--compressible"] : [])
       })
     try crew.prepare()
     let before = SwapTraffic(parsing: (try? readSmallFile("/proc/vmstat")) ?? "")

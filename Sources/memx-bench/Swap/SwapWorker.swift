@@ -14,12 +14,14 @@ struct SwapWorker: ParsableCommand {
   @Option var passes: Int
   @Option var seed: UInt64
   @Flag var hugePages = false
+  @Flag var compressible = false
 
   func run() throws {
     // Nobody would wait for it without its parent.
     _ = memx_end_with_parent()
     let task = WorkerTask(
-      kind: workload, pages: pages, passes: passes, seed: seed, hugePages: hugePages)
+      kind: workload, pages: pages, passes: passes, seed: seed, hugePages: hugePages,
+      compressible: compressible)
     guard task.run(input: STDIN_FILENO, output: STDOUT_FILENO) else { throw ExitCode(1) }
   }
 }
