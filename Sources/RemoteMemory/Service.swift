@@ -242,7 +242,7 @@ struct Service: ~Copyable {
         arrivals.failure = RemoteMemoryError(
           status == .noStrategy
             ? "the server does not know the strategy '\(configuration.strategy)'"
-            : "the server refuses the post-copy: \(status)")
+            : "the server refuses the post-copy: \(status)", code: status.code)
       }
     }
     arrivals.told.removeAll(keepingCapacity: true)
@@ -264,6 +264,7 @@ struct Service: ~Copyable {
     report.srtt_ns = connection.session.srtt_ns
     report.cpu_us = threadCPU_us()
     report.failure = arrivals.failure?.description
+    report.failureCode = arrivals.failure?.code ?? 0
     shared.publish(report)
   }
 
@@ -273,7 +274,7 @@ struct Service: ~Copyable {
     connection.sender.flush()
     let isComplete = told == .ended
     if !isComplete, arrivals.failure == nil {
-      arrivals.failure = RemoteMemoryError("stopped before every page had come")
+      arrivals.failure = RemoteMemoryError("stopped before every page had come", code: ECANCELED)
     }
     if isComplete { arrivals.placer.release() } else { arrivals.placer.loseMissing() }
     publish(isComplete ? .complete : .ended, now_ns: monotonic_ns())
