@@ -50,9 +50,3 @@ struct BenchSwap: AsyncParsableCommand {
     for line in lines { print(json ? line.json : line.text) }
   }
 }
-
-extension Result where Failure == any Error {
-  fileprivate init(_ body: () async throws -> Success) async {
-    do { self = .success(try await body()) } catch { self = .failure(error) }
-  }
-}
