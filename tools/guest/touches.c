@@ -165,6 +165,7 @@ int main(int argc, char **argv) {
   for (uint32_t page = 0; page < pages; page++) {
     check(page);
     touches += area[page][0];
+    if (order != hotcold && area[page][0] != 1) end("wrong order: a page was not touched once\n");
   }
-  end(touches == pages ? "verified\n" : "wrong touches\n");
+  end(touches == pages ? "verified\n" : "wrong number of touches\n");
 }

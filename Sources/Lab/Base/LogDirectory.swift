@@ -5,9 +5,10 @@ import SystemPackage
 enum LogDirectory {
   /// Runs `body` with an empty directory.
   ///
-  /// The directory is removed when `body` succeeds, unless `logs` names one to keep them in.
+  /// The directory is removed when `body` succeeds or the task has been cancelled, unless `logs`
+  /// names one to keep them in.
   ///
-  /// - Throws: ``LabError`` which tells where the logs are, when `body` throws.
+  /// - Throws: ``LabError`` which tells where the logs are, when `body` fails.
   static func with<R: Sendable>(
     _ logs: FilePath?, _ body: @Sendable (FilePath) async throws -> R
   ) async throws -> R {
@@ -24,6 +25,11 @@ enum LogDirectory {
       if logs == nil { try await Command.run(["rm", "-rf", directory.string]) }
       return result
     } catch {
+      if Task.isCancelled, logs == nil {
+        // In a task of its own, which has not been cancelled.
+        _ = try await Task.detached { try await Command.run(["rm", "-rf", directory.string]) }.value
+        throw LabError("interrupted")
+      }
       throw LabError("\(error)", remedy: "the logs are in \(directory)")
     }
   }

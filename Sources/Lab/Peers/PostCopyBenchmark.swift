@@ -24,13 +24,15 @@ public struct PostCopyBenchmark: Sendable {
   public static let caveats = [
     "The virtual processor may be emulated: it touches pages more slowly than a native program,"
       + " which leaves QEMU more time to push them before they are wanted.",
-    "QEMU moves the whole guest, kernel included: network_faults, blocked_ms, total_ms and pages"
-      + " count that too; pass_network_faults and stalled_ms count the program's pass alone.",
-    "The kernel's first faults come before the pass, while the push is under way already.",
+    "QEMU moves the whole guest, kernel included: faults, blocked, total and pages count that too;"
+      + " stalls, stalled, longest and run are of the program's touches alone.",
+    "The kernel and the program's code fault first, and the push goes on meanwhile: part of the"
+      + " memory is there before the first touch. finished counts from the guest's start to the end"
+      + " of the run, and so has that time too.",
     "A page asked for waits behind what is queued, and many pages come meanwhile: few faults, each"
       + " a long one. Compare blocked time with the number of faults, not one of them alone.",
-    "blocked_ms is summed from whole milliseconds by QEMU; stalled_ms counts touches of 100 µs or"
-      + " more, by the guest's clock, whatever made them long.",
+    "QEMU sums blocked from whole milliseconds; stalls are touches of 100 µs or more by the guest's"
+      + " clock, whatever made them long.",
     "Both QEMUs share this machine's processors.",
   ]
 
@@ -73,9 +75,10 @@ public struct PostCopyBenchmark: Sendable {
   public static func table(_ lines: [Line]) -> String {
     typealias Figure = PostCopyFigures.Figure
     let figures: [(Figure, title: String, places: Int)] = [
-      (.network_faults, "faults", 0), (.pass_network_faults, "in pass", 0),
-      (.blocked_ms, "blocked ms", 0), (.stalled_ms, "stalled ms", 1),
+      (.network_faults, "faults", 0),
+      (.blocked_ms, "blocked ms", 0), (.stalls, "stalls", 0), (.stalled_ms, "stalled ms", 1),
       (.longest_stall_ms, "longest ms", 1), (.run_ms, "run ms", 1),
+      (.finished_ms, "finished ms", 0),
       (.downtime_ms, "downtime ms", 1), (.total_ms, "total ms", 0), (.pages, "pages", 0),
       (.precopy_bytes, "precopy bytes", 0),
     ]

@@ -6,16 +6,19 @@ public struct PostCopyFigures: Sendable, Equatable {
   public enum Figure: String, CaseIterable, Sendable {
     /// Pages the destination asked for, of the whole guest.
     case network_faults
-    /// Of these, the ones asked for while the program touched its memory.
-    case pass_network_faults
     /// The time the virtual processor waited for pages, by the destination's whole milliseconds.
     case blocked_ms
-    /// The part of the program's run that went into touches of 100 µs or more.
+    /// The program's touches that took 100 µs or more: its own part of the faults.
+    case stalls
+    /// How long these took together.
     case stalled_ms
     /// The longest single touch.
     case longest_stall_ms
     /// The program's run, from its first touch to its last.
     case run_ms
+    /// From the start at the destination to the end of the program's run: the run and the faults
+    /// that came before its first touch.
+    case finished_ms
     /// From the stop at the source to the start at the destination.
     case downtime_ms
     /// From the begin of the migration to its last byte.
@@ -35,11 +38,11 @@ public struct PostCopyFigures: Sendable, Equatable {
   ///   - destination: the destination's.
   ///   - downtime_us: from the stop at the source to the start at the destination.
   ///   - pass: the program's own report.
-  ///   - passRequests: how many pages were asked for from before the pass to its end.
+  ///   - finished_ms: from the start at the destination to that report.
   /// - Throws: ``LabError`` when an answer lacks what is needed.
   init(
     source: MigrationStatus, destination: MigrationStatus, downtime_us: Int64, pass: TouchReport,
-    passRequests: Int
+    finished_ms: Double
   ) throws {
     guard let ram = source.ram, let total_ms = source.total_ms else {
       throw LabError("the source's QEMU does not say what it sent")
@@ -51,10 +54,11 @@ public struct PostCopyFigures: Sendable, Equatable {
     }
     values = [
       .network_faults: Double(ram.postcopy_requests),
-      .pass_network_faults: Double(passRequests),
+      .stalls: Double(pass.stalls),
       .blocked_ms: Double(blocked.reduce(0, +)),
       .stalled_ms: pass.stalled_us / 1000, .longest_stall_ms: pass.longest_us / 1000,
-      .run_ms: pass.run_us / 1000, .downtime_ms: Double(downtime_us) / 1000,
+      .run_ms: pass.run_us / 1000, .finished_ms: finished_ms,
+      .downtime_ms: Double(downtime_us) / 1000,
       .total_ms: Double(total_ms), .pages: Double(ram.normal), .zero_pages: Double(ram.duplicate),
       .precopy_bytes: Double(ram.precopy_bytes),
     ]

@@ -41,13 +41,12 @@ public enum QEMUPostCopy: String, CaseIterable, Sendable {
         "the guest did not resume: the migration is ‘\(status.status ?? "not begun")’"
           + (status.error.map { ": \($0)" } ?? ""))
     }
-    let stopped_us = try await source.qmp.event("STOP", timeout: .seconds(5))
-    let before = try await source.qmp.ask("query-migrate", as: MigrationStatus.self)
+    let start = ContinuousClock.now
     try destination.line.poke()
     let report = try TouchReport(
       try await destination.line.line("the guest to touch its memory", timeout: timeout))
-    let after = try await source.qmp.ask("query-migrate", as: MigrationStatus.self)
-
+    let finished_ms = (ContinuousClock.now - start) / .milliseconds(1)
+    let stopped_us = try await source.qmp.event("STOP", timeout: .seconds(5))
     let sent = try await completed(source, timeout)
     let received = try await completed(destination, timeout)
     try destination.line.poke()
@@ -62,7 +61,7 @@ public enum QEMUPostCopy: String, CaseIterable, Sendable {
     }
     return try PostCopyFigures(
       source: sent, destination: received, downtime_us: resumed_us - stopped_us, pass: report,
-      passRequests: (after.ram?.postcopy_requests ?? 0) - (before.ram?.postcopy_requests ?? 0))
+      finished_ms: finished_ms)
   }
 
   private var names: [String] {
