@@ -24,8 +24,10 @@ struct BenchQEMU: AsyncParsableCommand {
   var memoryMib = 64
 
   @Option(
-    help: ArgumentHelp("The least time from one touch to the next.", valueName: "µs"))
-  var stepUs = 20
+    help: ArgumentHelp(
+      "The least time from one touch to the next; a page takes 82 µs at 50 MB/s.",
+      valueName: "µs"))
+  var stepUs = 100
 
   @Option(
     parsing: .upToNextOption,
