@@ -31,7 +31,7 @@ struct BenchQEMU: AsyncParsableCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: "The orders of touching: \(TouchPattern.allValueStrings.joined(separator: ", ")).")
+    help: "The orders of touching.")
   var patterns: [TouchPattern] = TouchPattern.allCases
 
   @Option(help: "How often each case runs.")
