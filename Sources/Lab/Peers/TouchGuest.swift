@@ -15,8 +15,8 @@ final class TouchGuest: Sendable {
     /// The least time from one touch to the next, in µs.
     let step_us: Int
 
-    /// The guest's memory, in MiB: the area, what a kernel needs to describe it, and the kernel.
-    var memory_mib: Int { area_mib + area_mib / 32 + 64 }
+    /// The guest's memory, in MiB: the area, what a kernel keeps for it and free, and the kernel.
+    var memory_mib: Int { area_mib + area_mib / 8 + 96 }
 
     /// QEMU's command line: one processor, no disk, no network card, QMP on standard input and
     /// output, the console on one serial port and ``GuestLine`` on the other.
