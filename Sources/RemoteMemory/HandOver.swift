@@ -107,13 +107,15 @@ public struct HandOver: ~Copyable {
     let end_ns = monotonic_ns() + UInt64(max(0, timeout_ms)) * 1_000_000
     while !HandOverText.isWhole(bytes[..<count]) {
       guard count < maxBytes else {
-        throw RemoteMemoryError("handed over: a message of more than \(maxBytes) bytes", code: EPROTO)
+        throw RemoteMemoryError(
+          "handed over: a message of more than \(maxBytes) bytes", code: EPROTO)
       }
       let now_ns = monotonic_ns()
       let left_ms = now_ns < end_ns ? Int32((end_ns - now_ns + 999_999) / 1_000_000) : 0
       var polled = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
       guard poll(&polled, 1, left_ms) != 0 else {
-        throw RemoteMemoryError("handed over: no whole message within \(timeout_ms) ms", code: ETIMEDOUT)
+        throw RemoteMemoryError(
+          "handed over: no whole message within \(timeout_ms) ms", code: ETIMEDOUT)
       }
       var more: Int32 = -1
       let received = bytes.withUnsafeMutableBytes {

@@ -93,7 +93,8 @@ public struct Userfaultfd: ~Copyable {
 
   private static func refusal(call: Int32, device: Int32) -> RemoteMemoryError {
     guard call != ENOSYS else {
-      return RemoteMemoryError("userfaultfd: the kernel has none (CONFIG_USERFAULTFD)", code: ENOSYS)
+      return RemoteMemoryError(
+        "userfaultfd: the kernel has none (CONFIG_USERFAULTFD)", code: ENOSYS)
     }
     return RemoteMemoryError(
       "userfaultfd is not permitted: userfaultfd(2): \(String(cString: strerror(call)));"

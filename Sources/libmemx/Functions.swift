@@ -16,7 +16,7 @@ private func handle(_ memory: RemoteMemory) -> OpaquePointer {
 }
 
 @_cdecl("memx_open")
-public func open(
+public func memxOpen(
   _ options: UnsafePointer<memx_options>?, _ memory: UnsafeMutablePointer<OpaquePointer?>,
   _ error: UnsafeMutablePointer<CChar>?, _ error_bytes: Int
 ) -> Int32 {
@@ -28,7 +28,7 @@ public func open(
 }
 
 @_cdecl("memx_receive")
-public func receive(
+public func memxReceive(
   _ socket: Int32, _ timeout_ms: Int32, _ mappings: UnsafeMutablePointer<memx_mapping>,
   _ count: UnsafeMutablePointer<Int>, _ error: UnsafeMutablePointer<CChar>?, _ error_bytes: Int
 ) -> Int32 {
@@ -45,7 +45,7 @@ public func receive(
 }
 
 @_cdecl("memx_open_handed")
-public func openHanded(
+public func memxOpenHanded(
   _ options: UnsafePointer<memx_options>?, _ userfaultfd: Int32,
   _ mappings: UnsafePointer<memx_mapping>?, _ count: Int,
   _ memory: UnsafeMutablePointer<OpaquePointer?>, _ error: UnsafeMutablePointer<CChar>?,
@@ -83,13 +83,13 @@ private func duplicate(_ descriptor: Int32) throws(RemoteMemoryError) -> Int32 {
 }
 
 @_cdecl("memx_base")
-public func base(_ handle: OpaquePointer) -> UnsafeMutableRawPointer? { memory(handle).base }
+public func memxBase(_ handle: OpaquePointer) -> UnsafeMutableRawPointer? { memory(handle).base }
 
 @_cdecl("memx_slots")
-public func slots(_ handle: OpaquePointer) -> UInt64 { memory(handle).slots }
+public func memxSlots(_ handle: OpaquePointer) -> UInt64 { memory(handle).slots }
 
 @_cdecl("memx_stats")
-public func stats(
+public func memxStats(
   _ handle: OpaquePointer, _ stats: UnsafeMutableRawPointer, _ size: Int
 ) {
   let known = MemoryLayout<memx_stats>.size
@@ -100,7 +100,7 @@ public func stats(
 }
 
 @_cdecl("memx_wait")
-public func wait(
+public func memxWait(
   _ handle: OpaquePointer, _ timeout_ms: Int32, _ error: UnsafeMutablePointer<CChar>?,
   _ error_bytes: Int
 ) -> Int32 {
@@ -113,10 +113,10 @@ public func wait(
 }
 
 @_cdecl("memx_stop")
-public func stop(_ handle: OpaquePointer) { memory(handle).stop() }
+public func memxStop(_ handle: OpaquePointer) { memory(handle).stop() }
 
 @_cdecl("memx_close")
-public func close(_ handle: OpaquePointer?) {
+public func memxClose(_ handle: OpaquePointer?) {
   guard let handle else { return }
   Handle.fromOpaque(UnsafeRawPointer(handle)).release()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads every page of a region and prints the sum of its words and what it took.
-//   touch LINK REGION [STRATEGY]
+//   touch LINK REGION [STRATEGY [GIVE-UP-MS]]
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,8 +18,8 @@ static void no_page(int number) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3 || argc > 4) {
-    fprintf(stderr, "usage: touch LINK REGION [STRATEGY]\n");
+  if (argc < 3 || argc > 5) {
+    fprintf(stderr, "usage: touch LINK REGION [STRATEGY [GIVE-UP-MS]]\n");
     return 64;
   }
   struct sigaction action = {.sa_handler = no_page};
@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
       .token = getenv("MEMX_TOKEN"),
       .server = getenv("MEMX_SERVER"),
       .strategy = argc > 3 ? argv[3] : NULL,
-      .give_up_ms = 5000,
+      .give_up_ms = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 0,
   };
   struct memx_memory *memory;
   char error[MEMX_ERROR_BYTES];
