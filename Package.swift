@@ -35,6 +35,7 @@ let package = Package(
     .executable(name: "memxctl", targets: ["memxctl"]),
     .executable(name: "memx-bench", targets: ["memx-bench"]),
     .executable(name: "memx-lab", targets: ["memx-lab"]),
+    .library(name: "RemoteMemory", targets: ["RemoteMemory", "RMAP"]),
     // For C programs; tools/libmemx makes it fit for any compiler.
     .library(name: "memx", type: .static, targets: ["libmemx"]),
   ],

@@ -48,12 +48,17 @@ struct Bed {
 
 /// A memory opened through memx.h, and what was said about it.
 final class Opened: @unchecked Sendable {
-  // Invariant behind @unchecked: written by `open` alone, before anyone else has it.
+  // Invariant behind @unchecked: a test uses it from one thread at a time.
   private(set) var code: Int32 = 0
   private(set) var message = ""
   private(set) var memory: OpaquePointer?
 
-  deinit { memx_close(memory) }
+  deinit { close() }
+
+  func close() {
+    memx_close(memory)
+    memory = nil
+  }
 
   /// Calls `memx_open`, or `memx_open_handed` with `handed`, in the client's namespace.
   static func open(

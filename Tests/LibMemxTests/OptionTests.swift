@@ -163,6 +163,42 @@ import Testing
     #expect(ended.code == -EINVAL && ended.message.contains("psychic"), "\(ended)")
   }
 
+  @Test("The service thread takes no signals; a closed memory leaves nothing behind")
+  func nothingLeft() throws {
+    let bed = try Bed()
+    let before = descriptors()
+    for _ in 0..<5 {
+      let opened = try Opened.open(bed.network, strategy: "demand-only")
+      let memory = try #require(opened.memory, "\(opened.message)")
+      let threads = serviceThreads()
+      #expect(threads.count == 1)
+      #expect(threads.allSatisfy(blocksSignals))
+      let base = try #require(memx_base(memory))
+      opened.close()
+      #expect(serviceThreads().isEmpty)
+      #expect(msync(base, Wire.pageBytes, MS_ASYNC) == -1 && errno == ENOMEM)
+    }
+    #expect(descriptors() == before)
+  }
+
+  private func descriptors() -> Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+  }
+
+  /// The status of each thread that moves pages.
+  private func serviceThreads() -> [String] {
+    let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
+    return tasks.compactMap {
+      try? String(contentsOfFile: "/proc/self/task/\($0)/status", encoding: .utf8)
+    }.filter { $0.hasPrefix("Name:\tmemx-postcopy\n") }
+  }
+
+  private func blocksSignals(_ status: String) -> Bool {
+    let line = status.split(separator: "\n").first { $0.hasPrefix("SigBlk:") }
+    let mask = line.flatMap { UInt64($0.split(separator: "\t")[1], radix: 16) } ?? 0
+    return [SIGTERM, SIGALRM, SIGUSR1, SIGCHLD].allSatisfy { mask >> UInt64($0 - 1) & 1 == 1 }
+  }
+
   @Test("What was handed over is looked at before anything is opened")
   func wrongMappings() throws {
     let bed = try Bed()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Serves the memory of one VM monitor from a region: waits at SOCKET for its userfaultfd.
 //   serve LINK REGION SOCKET
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +42,11 @@ int main(int argc, char **argv) {
   if (memx_open_handed(&options, uffd, mappings, count, &memory, error, sizeof error) < 0)
     return fail("cannot serve", error);
 
-  int code = memx_wait(memory, -1, error, sizeof error);
+  int code;
+  char byte;
+  while ((code = memx_wait(memory, 100, error, sizeof error)) == -ETIMEDOUT)
+    // The monitor has gone: nobody needs the rest.
+    if (recv(monitor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) memx_stop(memory);
   if (code < 0) fail("stopped", error);
   struct memx_stats stats;
   memx_stats(memory, &stats, sizeof stats);

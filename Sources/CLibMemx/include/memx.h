@@ -21,10 +21,10 @@
  *	A page that cannot be had raises SIGBUS in each thread that touches it,
  *	those that wait for it included: when the server refuses it or has lost it,
  *	when it has not come for give_up_ms, after memx_stop(), and once the service
- *	has failed for any reason that memx_wait() tells. si_addr is in the page, and
- *	si_code BUS_MCEERR_AR (BUS_ADRERR before Linux 6.6). A system call that
- *	comes upon such a page fails, with EHWPOISON or EFAULT. No page ever holds
- *	anything but what the server had or the program wrote.
+ *	has failed for any reason that memx_wait() tells. si_addr is the address
+ *	touched; si_code is BUS_MCEERR_AR or BUS_ADRERR, depending on the kernel. A
+ *	system call that comes upon such a page fails, as a rule with EFAULT. No page
+ *	ever holds anything but what the server had or the program wrote.
  *
  * Threads
  *	Every function may be called from any thread at any time, with one exception:
