@@ -170,10 +170,12 @@ import Testing
     for _ in 0..<5 {
       let opened = try Opened.open(bed.network, strategy: "demand-only")
       let memory = try #require(opened.memory, "\(opened.message)")
+      let base = try #require(memx_base(memory))
+      // Once a page has come, the thread runs and has its name.
+      #expect(UserClient.holds(base, .version(Bed.version), slot: 0))
       let threads = serviceThreads()
       #expect(threads.count == 1)
       #expect(threads.allSatisfy(blocksSignals))
-      let base = try #require(memx_base(memory))
       opened.close()
       #expect(serviceThreads().isEmpty)
       #expect(msync(base, Wire.pageBytes, MS_ASYNC) == -1 && errno == ENOMEM)
