@@ -132,7 +132,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "LibMemxTests",
-      dependencies: ["CLibMemx", "libmemx", "CMemx", "RMAP", "Links", "TestSupport", "memxd"],
+      dependencies: [
+        "CLibMemx", "libmemx", "CMemx", "RMAP", "RemoteMemory", "Links", "TestSupport", "memxd",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),

@@ -4,6 +4,7 @@ import CMemx
 import Foundation
 import Links
 import RMAP
+import RemoteMemory
 import TestSupport
 import Testing
 
@@ -74,6 +75,14 @@ import Testing
     #expect(try open(more: 0).code == -ETIMEDOUT)
     let refused = try open(more: 1)
     #expect(refused.code == -E2BIG && refused.message.contains("does not know"))
+  }
+
+  @Test("What memx.h has room for is what the library has")
+  func limits() {
+    #expect(Int(MEMX_PAGE_BYTES) == Wire.pageBytes)
+    #expect(Int(MEMX_MAX_MAPPINGS) == HandOver.maxMappings)
+    #expect(Wire.maxQueueDepth == 512)
+    #expect(Wire.maxOrderExtents == 1_048_576)
   }
 
   @Test("A message is cut to its buffer, between characters")
