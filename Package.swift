@@ -61,6 +61,10 @@ let package = Package(
     .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Prepaging", swiftSettings: pagePath),
+    .target(name: "Transfers", dependencies: ["RMAP", "Prepaging"], swiftSettings: pagePath),
+    .target(
+      name: "Simulation", dependencies: ["CRMAP", "RMAP", "Prepaging", "Transfers"],
+      swiftSettings: pagePath),
     .target(
       name: "RemoteMemory", dependencies: ["CMemx", "RMAP", "Links", system],
       swiftSettings: pagePath),
@@ -68,7 +72,8 @@ let package = Package(
     .target(
       name: "MemoryServer",
       dependencies: [
-        "RMAP", "PageStore", "Prepaging", "Links", "Telemetry", "Console", logging, system,
+        "RMAP", "PageStore", "Prepaging", "Transfers", "Links", "Telemetry", "Console", logging,
+        system,
       ],
       swiftSettings: pagePath),
     .target(

@@ -91,6 +91,10 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   let pushes: UnsafeMutablePointer<UnsafeMutablePointer<PushSender>?>
   /// How many are.
   var pushing = 0
+  /// When each of these has to be looked at; at once after a message has changed what it may do.
+  var pushDue: DueHeap
+  /// Those whose turn it is.
+  let turns: UnsafeMutablePointer<Int>
   /// Figures of the post-copy that ended last.
   var ended: TransferReport?
   private var random: UInt64
@@ -116,6 +120,8 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     tags.initialize(repeating: TagState(), count: tagCount)
     pushes = .allocate(capacity: limits.maxSessions)
     pushes.initialize(repeating: nil, count: limits.maxSessions)
+    pushDue = DueHeap(capacity: limits.maxSessions)
+    turns = .allocate(capacity: limits.maxSessions)
   }
 
   deinit {
@@ -124,6 +130,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
       pushes[index]?.deallocate()
     }
     pushes.deallocate()
+    turns.deallocate()
     table.deallocate()
     tags.deallocate()
   }

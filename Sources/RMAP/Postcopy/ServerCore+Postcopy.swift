@@ -87,6 +87,7 @@ extension ServerCore where Store: ~Copyable {
       pushes[index] = push
       pushing += 1
       counters.postcopies += 1
+      pushDue.set(index, due_ns: 0)
       tags[at].done = true
       tags[at].status = .ok
       replyBegun(transfer.pages, header, session: index, sink: &sink)
@@ -140,6 +141,7 @@ extension ServerCore where Store: ~Copyable {
     if !isValid { counters.badMessages += 1 }
     counters.pagesPushed += push.pointee.report.pushed - before.pushed
     counters.pushesUnwanted += push.pointee.report.alreadyThere - before.alreadyThere
+    pushDue.set(index, due_ns: 0)
   }
 
   /// A READ during post-copy: moves the strategy's pivots. False when a push of the page is on its way, so that
@@ -162,6 +164,7 @@ extension ServerCore where Store: ~Copyable {
     _ = push.pointee.withdraw(header.slotIndex)
     store.fault(
       table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
+    pushDue.set(index, due_ns: 0)
     // What the fault makes likely is announced with the page, before it is asked for.
     extendPlan(push, session: index, to: push.pointee.planCount + 2)
     return true
@@ -183,14 +186,20 @@ extension ServerCore where Store: ~Copyable {
   ///   - sink: as in `receive`.
   /// - Returns: when to call again at the latest.
   public mutating func push(now_ns: UInt64, sink: inout some FrameSink & ~Copyable) -> UInt64 {
-    guard pushing > 0 else { return .max }
-    var due_ns = UInt64.max
-    for index in 0..<limits.maxSessions {
+    // Each session has one turn, those that have been due for longest first.
+    var count = 0
+    while pushDue.first_ns <= now_ns, let index = pushDue.first {
+      turns[count] = index
+      count += 1
+      pushDue.set(index, due_ns: .max)
+    }
+    for turn in 0..<count {
+      let index = turns[turn]
       guard let push = pushes[index] else { continue }
       pushPages(push, session: index, now_ns: now_ns, sink: &sink)
-      due_ns = min(due_ns, push.pointee.due_ns)
+      pushDue.set(index, due_ns: push.pointee.due_ns)
     }
-    return due_ns
+    return pushDue.first_ns
   }
 
   /// The most pages of one session between two looks at the receive ring.
@@ -267,6 +276,7 @@ extension ServerCore where Store: ~Copyable {
     ended = push.pointee.report
     pushes[index] = nil
     pushing -= 1
+    pushDue.set(index, due_ns: .max)
     push.deinitialize(count: 1)
     push.deallocate()
   }
