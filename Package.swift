@@ -97,8 +97,8 @@ let package = Package(
     .executableTarget(
       name: "memx-bench",
       dependencies: [
-        "RMAP", "Links", "RemoteMemory", "Workloads", "CMemx", "CFloor", "Console", argumentParser,
-        histogram,
+        "RMAP", "Links", "RemoteMemory", "Prepaging", "Simulation", "Workloads", "CMemx", "CFloor",
+        "Console", argumentParser, histogram,
       ],
       swiftSettings: pagePath),
     .executableTarget(
