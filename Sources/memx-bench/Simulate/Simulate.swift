@@ -35,7 +35,8 @@ struct Simulate: ParsableCommand {
     completion: .file(extensions: ["trace"]))
   var trace: String?
 
-  @Option(help: ArgumentHelp("Programs in each guest, which share its memory: 1 to 512.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Programs in each guest, which share its memory: 1 to 512.", valueName: "n"))
   var processes = 1
 
   @Option(
