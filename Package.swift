@@ -129,7 +129,8 @@ let package = Package(
       dependencies: ["RemoteMemory", "CMemx", "RMAP", "CTestSupport", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),
+      name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx", "Simulation"],
+      swiftSettings: strict),
     .testTarget(
       name: "LabTests", dependencies: ["Lab", "memxd", "memx-lab", system], swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),

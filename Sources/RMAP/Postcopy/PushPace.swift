@@ -23,18 +23,20 @@ public struct PushPace: Sendable {
   private static let roundTripsPerSpan: UInt64 = 4
   private static let roundTripSpan_ns: UInt64 = 2_000_000_000
   /// Rates change by at most so much from span to span, as long as nothing has shown them to be wrong.
-  private static let gains = 0.75...2.0
+  private static let gains = 0.5...2.0
   /// A queue of so many pages is meant; of more than this many the bandwidth was wrong.
   private static let meantQueue = 0.25
   private static let wrongQueue = 4.0
-  /// After so many spans a queue that does not empty is none.
+  /// A queue that does not get shorter in so many spans is none.
   private static let patience = 8
   /// Pages that the first of several faster spans sends more.
   private static let firstProbe = 0.5
   /// What comes faster after so much faster sending is no chance.
   private static let clearGain = 1.04
+  /// Acknowledgements that so long a time has bunched do not stop the push.
+  private static let bunch_ns = 150_000.0
   /// How far a late sender may catch up.
-  private static let catchUp_ns: UInt64 = 200_000
+  private static let catchUp_ns: UInt64 = 100_000
   /// Until there are samples: 64 pages in 1 ms, a gigabit's worth being 30.
   private static let firstInterval_ns = 16_000.0
   private static let firstWindow = 8
@@ -47,7 +49,7 @@ public struct PushPace: Sendable {
   /// Pages more than the bandwidth that the next faster span sends; without end at first.
   private var probe = Double.infinity
   private var isProbing = true
-  /// Spans in a row with a queue, and with one that says that the bandwidth is less.
+  /// Spans in a row with a queue that did not get shorter, and with one that says that the bandwidth is less.
   private var congestedSpans = 0
   private var wrongSpans = 0
 
@@ -82,7 +84,7 @@ public struct PushPace: Sendable {
   /// too. A bound for bad moments; it is the spacing that keeps the queue short.
   public var window: Int {
     guard rate > 0 else { return Self.firstWindow }
-    let time_ns = Double(roundTrip_ns) + 2 * jitter_ns
+    let time_ns = Double(roundTrip_ns) + 2 * jitter_ns + Self.bunch_ns
     return min(Wire.pushWindow, max(4, Int(rate * max(1, gain) * time_ns) + 3))
   }
 
@@ -140,6 +142,7 @@ public struct PushPace: Sendable {
   }
 
   private mutating func endSpan(_ elapsed_ns: UInt64, planned_ns: UInt64) {
+    let isEmptying = spanLeast_ns < standing_ns - standing_ns / 16
     standing_ns = spanLeast_ns
     let sample = Double(spanCount) / Double(elapsed_ns)
     guard rate > 0 else {
@@ -148,10 +151,10 @@ public struct PushPace: Sendable {
       return
     }
     let before = rate
-    let queue = Double(spanLeast_ns - roundTrip_ns) * rate
+    let queue = Double(spanLeast_ns - min(spanLeast_ns, roundTrip_ns)) * rate
     let isCongested = queue > 2 * Self.meantQueue
     wrongSpans = queue > Self.wrongQueue ? wrongSpans + 1 : 0
-    congestedSpans = isCongested ? congestedSpans + 1 : 0
+    congestedSpans = isCongested && !isEmptying ? congestedSpans + 1 : 0
     if wrongSpans >= 2 || gain > Self.clearGain && sample > rate {
       // Two in a row, as one may be due to a client that had no time.
       rate = sample
