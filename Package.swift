@@ -132,6 +132,9 @@ let package = Package(
       name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx", "Simulation"],
       swiftSettings: strict),
     .testTarget(
+      name: "SimulationTests", dependencies: ["Simulation", "RMAP", "Prepaging", "Workloads"],
+      swiftSettings: strict),
+    .testTarget(
       name: "LabTests", dependencies: ["Lab", "memxd", "memx-lab", system], swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),
     .testTarget(

@@ -93,8 +93,12 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   var pushing = 0
   /// When each of these has to be looked at; at once after a message has changed what it may do.
   var pushDue: DueHeap
-  /// Those whose turn it is.
-  let turns: UnsafeMutablePointer<Int>
+  /// Those that could push, in the order of their turns.
+  var ready: TurnQueue
+  /// What the link carries of all pushes together, and how many of them are on their way: many sessions, each with a
+  /// page or two in flight, would be a queue of their own.
+  var linkPace = PushPace()
+  var linkInFlight = 0
   /// Figures of the post-copy that ended last.
   var ended: TransferReport?
   private var random: UInt64
@@ -121,7 +125,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     pushes = .allocate(capacity: limits.maxSessions)
     pushes.initialize(repeating: nil, count: limits.maxSessions)
     pushDue = DueHeap(capacity: limits.maxSessions)
-    turns = .allocate(capacity: limits.maxSessions)
+    ready = TurnQueue(capacity: limits.maxSessions)
   }
 
   deinit {
@@ -130,7 +134,6 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
       pushes[index]?.deallocate()
     }
     pushes.deallocate()
-    turns.deallocate()
     table.deallocate()
     tags.deallocate()
   }

@@ -107,6 +107,12 @@ public struct PushPace: Sendable {
     return mark
   }
 
+  /// Makes room for a page that somebody waits for and that is sent now, by pushing the next one later.
+  public mutating func yield(now_ns: UInt64) {
+    guard rate > 0 else { return }
+    next_ns = max(next_ns, Double(now_ns)) + 1 / rate
+  }
+
   /// Takes in the arrival of pages that one acknowledgement reports.
   ///
   /// - Parameters:
