@@ -140,7 +140,8 @@ struct Service: ~Copyable {
       lastLive_ns = now_ns
       if connection.session.grant!.lost {
         arrivals.failure = RemoteMemoryError(
-          "the server has lost the pages that had not been moved: it was restarted, and its memory not kept")
+          "the server has lost the pages that had not been moved: it was restarted, and its memory not kept"
+        )
       }
     } else if now_ns &- lastLive_ns > UInt64(configuration.giveUp_ms) * 1_000_000 {
       arrivals.failure = RemoteMemoryError(

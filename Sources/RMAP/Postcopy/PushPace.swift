@@ -21,7 +21,7 @@ public struct PushPace: Sendable {
 
   private static let span_ns: UInt64 = 1_000_000
   private static let roundTripsPerSpan: UInt64 = 4
-  private static let roundTripSpan_ns: UInt64 = 2_000_000_000
+  private static let longSpan_ns: UInt64 = 2_000_000_000
   /// Rates change by at most so much from span to span, as long as nothing has shown them to be wrong.
   private static let gains = 0.5...2.0
   /// A queue of so many pages is meant; of more than this many the bandwidth was wrong.
@@ -35,6 +35,8 @@ public struct PushPace: Sendable {
   private static let clearGain = 1.04
   /// Acknowledgements that so long a time has bunched do not stop the push.
   private static let bunch_ns = 150_000.0
+  /// The part of its time that a page which is waited for takes from pushes.
+  private static let yielded = 2.0 / 3
   /// How far a late sender may catch up.
   private static let catchUp_ns: UInt64 = 100_000
   /// Until there are samples: 64 pages in 1 ms, a gigabit's worth being 30.
@@ -59,7 +61,9 @@ public struct PushPace: Sendable {
   private var spanLeast_ns = UInt64.max
   /// Least round trips of this long span and the one before.
   private var roundTrips: (now: UInt64, before: UInt64) = (.max, .max)
-  private var roundTripSpanEnd_ns: UInt64 = 0
+  /// Greatest bandwidths, likewise: when others use the network too, pushes get less of it than a page takes.
+  private var rates = (now: 0.0, before: 0.0)
+  private var longSpanEnd_ns: UInt64 = 0
   /// By how much round trips exceed the span's least, on average.
   private var jitter_ns = 0.0
   private var standing_ns: UInt64 = 0
@@ -108,9 +112,12 @@ public struct PushPace: Sendable {
   }
 
   /// Makes room for a page that somebody waits for and that is sent now, by pushing the next one later.
+  ///
+  /// By most of its time, not all: where so much is asked for that it fills the link alone, some pushes go all the
+  /// same, each of which spares somebody a wait.
   public mutating func yield(now_ns: UInt64) {
     guard rate > 0 else { return }
-    next_ns = max(next_ns, Double(now_ns)) + 1 / rate
+    next_ns = max(next_ns, Double(now_ns)) + Self.yielded / max(rates.now, rates.before)
   }
 
   /// Takes in the arrival of pages that one acknowledgement reports.
@@ -136,9 +143,10 @@ public struct PushPace: Sendable {
   }
 
   private mutating func noteRoundTrip(_ roundTrip_ns: UInt64, now_ns: UInt64) {
-    if now_ns >= roundTripSpanEnd_ns {
+    if now_ns >= longSpanEnd_ns {
       roundTrips = (.max, roundTrips.now)
-      roundTripSpanEnd_ns = now_ns + Self.roundTripSpan_ns
+      rates = (rate, rates.now)
+      longSpanEnd_ns = now_ns + Self.longSpan_ns
     }
     roundTrips.now = min(roundTrips.now, roundTrip_ns)
     spanLeast_ns = min(spanLeast_ns, roundTrip_ns)
@@ -153,6 +161,7 @@ public struct PushPace: Sendable {
     let sample = Double(spanCount) / Double(elapsed_ns)
     guard rate > 0 else {
       rate = sample
+      rates.now = sample
       gain = Self.gains.upperBound
       return
     }
@@ -168,6 +177,7 @@ public struct PushPace: Sendable {
       // Less counts only when a queue shows that it was the network that had no time.
       rate += (sample - rate) / 8
     }
+    rates.now = max(rates.now, rate)
     if congestedSpans == Self.patience {
       // It would have emptied by now: the way has become longer, or pages take longer on it.
       roundTrips = (spanLeast_ns, .max)

@@ -172,6 +172,7 @@ extension ServerCore where Store: ~Copyable {
       counters.pagesFetched += 1
     }
     linkPace.yield(now_ns: table[index].lastHeard_ns)
+    push.pointee.pace.yield(now_ns: table[index].lastHeard_ns)
     _ = push.pointee.withdraw(header.slotIndex)
     store.fault(
       table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
