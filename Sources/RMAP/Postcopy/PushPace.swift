@@ -37,6 +37,7 @@ public struct PushPace: Sendable {
   private static let bunch_ns = 150_000.0
   /// The part of its time that a page which is waited for takes from pushes.
   private static let yielded = 2.0 / 3
+  private static let yieldsInRow = 2
   /// How far a late sender may catch up.
   private static let catchUp_ns: UInt64 = 100_000
   /// Until there are samples: 64 pages in 1 ms, a gigabit's worth being 30.
@@ -68,6 +69,8 @@ public struct PushPace: Sendable {
   private var jitter_ns = 0.0
   private var standing_ns: UInt64 = 0
   private var next_ns = 0.0
+  /// Pages that somebody waited for since the last push.
+  private var yields = 0
 
   /// - Parameter limit_bytes_s: the most bytes of pages in a second, 0 for no limit of its own.
   public init(limit_bytes_s: UInt64 = 0) {
@@ -102,6 +105,7 @@ public struct PushPace: Sendable {
   ///
   /// - Parameter inFlight: pages on their way, without this one.
   public mutating func sent(now_ns: UInt64, inFlight: Int) -> Mark {
+    yields = 0
     if spanStart_ns == 0 { spanStart_ns = now_ns }
     var interval_ns = rate > 0 ? 1 / (rate * gain) : Self.firstInterval_ns
     interval_ns = max(interval_ns, limitInterval_ns)
@@ -111,14 +115,17 @@ public struct PushPace: Sendable {
     return mark
   }
 
-  /// Makes room for a page that somebody waits for and that is sent now, by pushing the next one later.
-  ///
-  /// By most of its time, not all: where so much is asked for that it fills the link alone, some pushes go all the
-  /// same, each of which spares somebody a wait.
+  /// Makes room for a page that somebody waits for and that is sent now, by pushing the next one later; but
+  /// not for more than two in a row: see ``isItsTurn``.
   public mutating func yield(now_ns: UInt64) {
-    guard rate > 0 else { return }
+    yields += 1
+    guard rate > 0, yields <= Self.yieldsInRow else { return }
     next_ns = max(next_ns, Double(now_ns)) + Self.yielded / max(rates.now, rates.before)
   }
+
+  /// Where so much is asked for that it fills the network alone, one push goes after every second of these pages,
+  /// whatever window and spacing say: each spares somebody a wait.
+  public var isItsTurn: Bool { yields >= Self.yieldsInRow }
 
   /// Takes in the arrival of pages that one acknowledgement reports.
   ///

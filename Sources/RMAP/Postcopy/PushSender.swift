@@ -128,8 +128,8 @@ struct PushSender: ~Copyable {
 
   /// May a page be sent now?
   func maySend(now_ns: UInt64) -> Bool {
-    inFlight < min(granted, pace.window) && next &- oldest < UInt32(Wire.pushWindow)
-      && now_ns >= pace.nextSend_ns
+    inFlight < granted && next &- oldest < UInt32(Wire.pushWindow)
+      && (pace.isItsTurn || inFlight < pace.window && now_ns >= pace.nextSend_ns)
   }
 
   /// Has nothing been sent that is not known to have arrived?

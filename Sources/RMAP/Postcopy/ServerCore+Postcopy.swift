@@ -218,7 +218,7 @@ extension ServerCore where Store: ~Copyable {
   private static var batch: Int { 16 }
 
   private func mayLinkPush(now_ns: UInt64) -> Bool {
-    linkInFlight < linkPace.window && now_ns >= linkPace.nextSend_ns
+    linkPace.isItsTurn || linkInFlight < linkPace.window && now_ns >= linkPace.nextSend_ns
   }
 
   /// Sends again what a session has lost, and sees when it can push: at once, so that it waits for its turn, or
