@@ -59,6 +59,7 @@ public struct PushPace: Sendable {
   /// Of this span.
   private var spanStart_ns: UInt64 = 0
   private var spanCount = 0
+  private var spanYields = 0
   private var spanLeast_ns = UInt64.max
   /// Least round trips of this long span and the one before.
   private var roundTrips: (now: UInt64, before: UInt64) = (.max, .max)
@@ -119,6 +120,7 @@ public struct PushPace: Sendable {
   /// not for more than two in a row: see ``isItsTurn``.
   public mutating func yield(now_ns: UInt64) {
     yields += 1
+    spanYields += 1
     guard rate > 0, yields <= Self.yieldsInRow else { return }
     next_ns = max(next_ns, Double(now_ns)) + Self.yielded / max(rates.now, rates.before)
   }
@@ -146,6 +148,7 @@ public struct PushPace: Sendable {
   private mutating func restartSpan(now_ns: UInt64) {
     spanStart_ns = now_ns
     spanCount = 0
+    spanYields = 0
     spanLeast_ns = .max
   }
 
@@ -177,12 +180,18 @@ public struct PushPace: Sendable {
     let isCongested = queue > 2 * Self.meantQueue
     wrongSpans = queue > Self.wrongQueue ? wrongSpans + 1 : 0
     congestedSpans = isCongested && !isEmptying ? congestedSpans + 1 : 0
-    if wrongSpans >= 2 || gain > Self.clearGain && sample > rate {
-      // Two in a row, as one may be due to a client that had no time.
+    // Less counts only when a queue shows that it was the network that had no time, and then with what else it
+    // carried.
+    let carried = min(rate, sample + Double(spanYields) / Double(elapsed_ns))
+    if gain > Self.clearGain, sample > rate {
       rate = sample
-    } else if sample > rate || isCongested && elapsed_ns < 2 * planned_ns {
-      // Less counts only when a queue shows that it was the network that had no time.
+    } else if wrongSpans >= 2 {
+      // Two in a row, as one may be due to a client that had no time.
+      rate = carried
+    } else if sample > rate {
       rate += (sample - rate) / 8
+    } else if isCongested, elapsed_ns < 2 * planned_ns {
+      rate += (carried - rate) / 8
     }
     rates.now = max(rates.now, rate)
     if congestedSpans == Self.patience {
