@@ -64,6 +64,10 @@ let package = Package(
     .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Prepaging", swiftSettings: pagePath),
+    .target(name: "Transfers", dependencies: ["RMAP", "Prepaging"], swiftSettings: pagePath),
+    .target(
+      name: "Simulation", dependencies: ["CRMAP", "RMAP", "Prepaging", "Transfers"],
+      swiftSettings: pagePath),
     .target(
       name: "RemoteMemory", dependencies: ["CMemx", "RMAP", "Links", system],
       swiftSettings: pagePath),
@@ -75,7 +79,8 @@ let package = Package(
     .target(
       name: "MemoryServer",
       dependencies: [
-        "RMAP", "PageStore", "Prepaging", "Links", "Telemetry", "Console", logging, system,
+        "RMAP", "PageStore", "Prepaging", "Transfers", "Links", "Telemetry", "Console", logging,
+        system,
       ],
       swiftSettings: pagePath),
     .target(
@@ -99,8 +104,8 @@ let package = Package(
     .executableTarget(
       name: "memx-bench",
       dependencies: [
-        "RMAP", "Links", "RemoteMemory", "Workloads", "CMemx", "CFloor", "Console", argumentParser,
-        histogram,
+        "RMAP", "Links", "RemoteMemory", "Prepaging", "Simulation", "Workloads", "CMemx", "CFloor",
+        "Console", argumentParser, histogram,
       ],
       swiftSettings: pagePath),
     .executableTarget(
@@ -137,7 +142,11 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),
+      name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx", "Simulation"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Simulation", "RMAP", "Prepaging", "Workloads"],
+      swiftSettings: strict),
     .testTarget(
       name: "LabTests", dependencies: ["Lab", "memxd", "memx-lab", system], swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),

@@ -3,6 +3,7 @@ import Logging
 import PageStore
 import Prepaging
 import RMAP
+import Transfers
 
 /// The regions as one engine serves them.
 struct RegionTable: RegionStore, ~Copyable {
@@ -123,7 +124,8 @@ struct RegionTable: RegionStore, ~Copyable {
     let configuration = regions[region].configuration
     let named = request.strategy.isEmpty ? configuration.strategy : Strategy(request.strategy)
     guard let strategy = named else { return .failure(Refusal(.noStrategy)) }
-    let count = makeTransfer(region).pointee.begin(strategy, pages: pages[region].pointee)
+    let pages = pages[region]
+    let count = makeTransfer(region).pointee.begin(strategy) { pages.pointee.forEachStoredRun($0) }
     return .success(
       Transfer(
         pages: UInt64(count), strategy: strategy.description,

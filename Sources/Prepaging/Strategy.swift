@@ -18,6 +18,9 @@ public struct Strategy: Hashable, Sendable {
   /// Whether the client's LRU order is used.
   public let usesOrder: Bool
 
+  /// Whether anything is pushed at all.
+  public var pushes: Bool { kind != .demandOnly }
+
   /// Pivots where the name says no other number: the paper found 7 to be the best.
   public static let defaultPivots = 7
 

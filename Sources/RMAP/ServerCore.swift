@@ -91,6 +91,14 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   let pushes: UnsafeMutablePointer<UnsafeMutablePointer<PushSender>?>
   /// How many are.
   var pushing = 0
+  /// When each of these has to be looked at; at once after a message has changed what it may do.
+  var pushDue: DueHeap
+  /// Those that could push, in the order of their turns.
+  var ready: TurnQueue
+  /// What the link carries of all pushes together, and how many of them are on their way: many sessions, each with a
+  /// page or two in flight, would be a queue of their own.
+  var linkPace = PushPace()
+  var linkInFlight = 0
   /// Figures of the post-copy that ended last.
   var ended: TransferReport?
   private var random: UInt64
@@ -116,6 +124,8 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     tags.initialize(repeating: TagState(), count: tagCount)
     pushes = .allocate(capacity: limits.maxSessions)
     pushes.initialize(repeating: nil, count: limits.maxSessions)
+    pushDue = DueHeap(capacity: limits.maxSessions)
+    ready = TurnQueue(capacity: limits.maxSessions)
   }
 
   deinit {

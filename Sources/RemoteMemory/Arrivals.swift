@@ -81,11 +81,7 @@ struct Arrivals: CompletionSink, ~Copyable {
   }
 
   mutating func announced(first: UInt64, count: Int) {
-    for step in 0..<abs(count) {
-      let slot = count > 0 ? first &+ UInt64(step) : first &- UInt64(step)
-      guard slot < placer.states.slots else { return }
-      if placer.states[slot] == .missing { placer.states.set(slot, .announced) }
-    }
+    placer.states.announce(first: first, count: count)
   }
 
   mutating func pushesEnded() { pushesHaveEnded = true }

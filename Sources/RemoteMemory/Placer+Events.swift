@@ -12,6 +12,13 @@ public protocol FaultSink: ~Copyable {
   mutating func faulted(slot: UInt64, thread: UInt32, isWrite: Bool, isFirst: Bool)
 }
 
+extension FaultTable: FaultSink {
+  public mutating func faulted(slot: UInt64, thread: UInt32, isWrite: Bool, isFirst: Bool) {
+    // Another thread waits for it already; both wake.
+    if isFirst { add(slot: slot, thread: thread) }
+  }
+}
+
 extension Placer {
   /// Reads what has happened to a program's memory, and tells `sink` which pages are waited for. What
   /// `place` has gathered is placed first, so that none of it is asked for again.

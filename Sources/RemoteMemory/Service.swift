@@ -17,8 +17,6 @@ struct Service: ~Copyable {
     case ended
   }
 
-  /// How long to wait for an announced page before asking for it all the same: longer than any queue.
-  private static let patience_ns: UInt64 = 3_000_000
   private static let publish_ns: UInt64 = 20_000_000
   /// Frames between two looks at the programs' faults.
   private static let batch = 32
@@ -99,7 +97,7 @@ struct Service: ~Copyable {
   /// When the thread has to look again though nothing happens.
   private func until(_ due_ns: UInt64, now_ns: UInt64) -> UInt64 {
     var due_ns = min(due_ns, now_ns + 100_000_000)
-    if arrivals.faults.unasked > 0 { due_ns = min(due_ns, now_ns + 500_000) }
+    due_ns = min(due_ns, arrivals.faults.due_ns(now_ns: now_ns))
     return due_ns > now_ns ? due_ns - now_ns : 0
   }
 
@@ -160,21 +158,10 @@ struct Service: ~Copyable {
 
   /// Asks for what programs wait for, except for what the server has said will come.
   private mutating func ask(now_ns: UInt64) {
-    guard arrivals.faults.unasked > 0 else { return }
-    for index in 0..<arrivals.faults.count {
-      let fault = arrivals.faults[index]
-      guard !fault.isAsked else { continue }
-      guard connection.session.hasRoom else { return }
-      let isAnnounced = arrivals.placer.states[fault.slot] == .announced
-      if isAnnounced, now_ns &- fault.start_ns < Self.patience_ns { continue }
-      arrivals.faults.markAsked(index)
-      arrivals.placer.states.set(fault.slot, .requested)
-      arrivals.reads += 1
-      arrivals.report.networkFaults += 1
-      _ = connection.session.submit(
-        .read, slot: fault.slot, count: fault.thread, buffer: nil, request: fault.slot,
-        now_ns: now_ns)
-    }
+    let asked = arrivals.faults.ask(
+      &connection.session, states: &arrivals.placer.states, now_ns: now_ns)
+    arrivals.reads += asked
+    arrivals.report.networkFaults += UInt64(asked)
   }
 
   // MARK: Telling the server of the post-copy

@@ -6,5 +6,5 @@ import ArgumentParser
     commandName: "memx-bench",
     abstract:
       "Measures remote memory: a server by itself, swap as programs feel it, and page faults.",
-    subcommands: [Rmap.self, Swap.self, SwapWorker.self, Userfault.self])
+    subcommands: [Rmap.self, Swap.self, SwapWorker.self, Userfault.self, Simulate.self])
 }

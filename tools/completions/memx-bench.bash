@@ -173,13 +173,13 @@ _memx-bench() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    rmap|swap|userfault|help)
+    rmap|swap|userfault|simulate|help)
         # Offer subcommand argument completions
         "_memx-bench_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'rmap swap userfault help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'rmap swap userfault simulate help' -- "${cur}"))
         ;;
     esac
 }
@@ -284,6 +284,67 @@ _memx-bench_userfault() {
         return
         ;;
     '--seed')
+        return
+        ;;
+    esac
+}
+
+_memx-bench_simulate() {
+    repeating_flags=()
+    non_repeating_flags=(--json -h --help)
+    repeating_options=(--strategy --rate-mb-s)
+    non_repeating_options=(--workload --trace --processes --memory --guests --latency-us --loss --mtu --cores --step-us --stop-at --rounds --seed --until-s)
+    __memx-bench_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--workload')
+        return
+        ;;
+    '--trace')
+        __memx-bench_add_completions -o plusdirs -fX '!*.@(trace)'
+        return
+        ;;
+    '--processes')
+        return
+        ;;
+    '--memory')
+        return
+        ;;
+    '--guests')
+        return
+        ;;
+    '--strategy')
+        return
+        ;;
+    '--rate-mb-s')
+        return
+        ;;
+    '--latency-us')
+        return
+        ;;
+    '--loss')
+        return
+        ;;
+    '--mtu')
+        return
+        ;;
+    '--cores')
+        return
+        ;;
+    '--step-us')
+        return
+        ;;
+    '--stop-at')
+        return
+        ;;
+    '--rounds')
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    '--until-s')
         return
         ;;
     esac

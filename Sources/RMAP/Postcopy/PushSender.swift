@@ -19,7 +19,16 @@ struct PushSender: ~Copyable {
     var isEnd = false
     var slot: UInt64 = 0
     var sent_ns: UInt64 = 0
+    /// Of the session's pace, and of the link's.
     var mark = PushPace.Mark()
+    var linkMark = PushPace.Mark()
+  }
+
+  /// What an acknowledgement has reported for the first time.
+  struct Arrived {
+    var count = 0
+    /// The link's mark of the one sent last, nil when each was sent more than once.
+    var newest: PushPace.Mark?
   }
 
   /// Slots that are announced this long before they are pushed, so that a client that comes to
@@ -119,15 +128,17 @@ struct PushSender: ~Copyable {
 
   /// May a page be sent now?
   func maySend(now_ns: UInt64) -> Bool {
-    inFlight < min(granted, pace.window) && next &- oldest < UInt32(Wire.pushWindow)
-      && now_ns >= pace.nextSend_ns
+    inFlight < granted && next &- oldest < UInt32(Wire.pushWindow)
+      && (pace.isItsTurn || inFlight < pace.window && now_ns >= pace.nextSend_ns)
   }
 
   /// Has nothing been sent that is not known to have arrived?
   var isIdle: Bool { inFlight == 0 }
 
   /// Notes a new push; returns its number.
-  mutating func send(_ slot: UInt64, isEnd: Bool = false, now_ns: UInt64) -> UInt32 {
+  mutating func send(
+    _ slot: UInt64, isEnd: Bool = false, linkMark: PushPace.Mark, now_ns: UInt64
+  ) -> UInt32 {
     let number = next
     next &+= 1
     var new = Entry()
@@ -136,6 +147,7 @@ struct PushSender: ~Copyable {
     new.isEnd = isEnd
     new.sent_ns = now_ns
     new.mark = pace.sent(now_ns: now_ns, inFlight: inFlight)
+    new.linkMark = linkMark
     entry(number).pointee = new
     inFlight += 1
     if isEnd { hasEnded = true }
@@ -172,7 +184,7 @@ struct PushSender: ~Copyable {
   }
 
   /// When the oldest push on its way counts as lost at the latest.
-  private var timeout_ns: UInt64 {
+  var timeout_ns: UInt64 {
     guard inFlight > 0 else { return .max }
     let first = entry(oldest).pointee
     return first.sent_ns + rtoOf(first.attempt)
@@ -190,16 +202,16 @@ struct PushSender: ~Copyable {
 
   // MARK: Receiving
 
-  /// Takes in an acknowledgement; false when it cannot be one.
+  /// Takes in an acknowledgement; nil when it cannot be one.
   ///
   /// - Parameters:
   ///   - first: the first number that has not arrived.
   ///   - behind: bit i is set when number `first` + 1 + i has.
   mutating func acknowledged(
     first: UInt32, behind: UInt64, credits: Int, unused: UInt32, now_ns: UInt64
-  ) -> Bool {
+  ) -> Arrived? {
     guard Int32(bitPattern: next &- first) >= 0, (1...Wire.pushWindow).contains(credits) else {
-      return false
+      return nil
     }
     granted = credits
     report.alreadyThere = max(report.alreadyThere, UInt64(unused))
@@ -228,6 +240,6 @@ struct PushSender: ~Copyable {
       pace.arrived(count: count, newest: newest?.mark, inFlight: inFlight, now_ns: now_ns)
       mayHaveLost = inFlight > 0
     }
-    return true
+    return Arrived(count: count, newest: newest?.linkMark)
   }
 }

@@ -87,6 +87,7 @@ extension ServerCore where Store: ~Copyable {
       pushes[index] = push
       pushing += 1
       counters.postcopies += 1
+      pushDue.set(index, due_ns: 0)
       tags[at].done = true
       tags[at].status = .ok
       replyBegun(transfer.pages, header, session: index, sink: &sink)
@@ -133,13 +134,24 @@ extension ServerCore where Store: ~Copyable {
     }
     // One on its way when the post-copy ended.
     guard let push = pushes[index] else { return }
-    let before = push.pointee.report
-    let isValid = push.pointee.acknowledged(
+    let (pushedBefore, unwantedBefore) = (
+      push.pointee.report.pushed, push.pointee.report.alreadyThere
+    )
+    let arrived = push.pointee.acknowledged(
       first: header.generationNumber, behind: header.slotIndex, credits: Int(header.creditCount),
       unused: UInt32(truncatingIfNeeded: header.slotCount), now_ns: now_ns)
-    if !isValid { counters.badMessages += 1 }
-    counters.pagesPushed += push.pointee.report.pushed - before.pushed
-    counters.pushesUnwanted += push.pointee.report.alreadyThere - before.alreadyThere
+    guard let arrived else {
+      counters.badMessages += 1
+      return
+    }
+    if arrived.count > 0 {
+      linkInFlight -= arrived.count
+      linkPace.arrived(
+        count: arrived.count, newest: arrived.newest, inFlight: linkInFlight, now_ns: now_ns)
+    }
+    counters.pagesPushed += push.pointee.report.pushed - pushedBefore
+    counters.pushesUnwanted += push.pointee.report.alreadyThere - unwantedBefore
+    pushDue.set(index, due_ns: 0)
   }
 
   /// A READ during post-copy: moves the strategy's pivots. False when a push of the page is on its way, so that
@@ -159,9 +171,12 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.fetched += 1
       counters.pagesFetched += 1
     }
+    linkPace.yield(now_ns: table[index].lastHeard_ns)
+    push.pointee.pace.yield(now_ns: table[index].lastHeard_ns)
     _ = push.pointee.withdraw(header.slotIndex)
     store.fault(
       table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
+    pushDue.set(index, due_ns: 0)
     // What the fault makes likely is announced with the page, before it is asked for.
     extendPlan(push, session: index, to: push.pointee.planCount + 2)
     return true
@@ -183,48 +198,77 @@ extension ServerCore where Store: ~Copyable {
   ///   - sink: as in `receive`.
   /// - Returns: when to call again at the latest.
   public mutating func push(now_ns: UInt64, sink: inout some FrameSink & ~Copyable) -> UInt64 {
-    guard pushing > 0 else { return .max }
-    var due_ns = UInt64.max
-    for index in 0..<limits.maxSessions {
-      guard let push = pushes[index] else { continue }
-      pushPages(push, session: index, now_ns: now_ns, sink: &sink)
-      due_ns = min(due_ns, push.pointee.due_ns)
+    while pushDue.first_ns <= now_ns, let index = pushDue.first {
+      look(at: index, now_ns: now_ns, sink: &sink)
     }
-    return due_ns
+    // Sessions take turns, a page each; as many as the link takes now.
+    var count = 0
+    while count < Self.batch, ready.count > 0, mayLinkPush(now_ns: now_ns) {
+      let index = ready.removeFirst()
+      if let push = pushes[index], pushPage(push, session: index, now_ns: now_ns, sink: &sink) {
+        count += 1
+      }
+      look(at: index, now_ns: now_ns, sink: &sink)
+    }
+    guard ready.count > 0, linkInFlight < linkPace.window else { return pushDue.first_ns }
+    return min(pushDue.first_ns, linkPace.nextSend_ns)
   }
 
-  /// The most pages of one session between two looks at the receive ring.
+  /// The most pages between two looks at the receive ring.
   private static var batch: Int { 16 }
 
-  private mutating func pushPages(
-    _ push: UnsafeMutablePointer<PushSender>, session index: Int, now_ns: UInt64,
-    sink: inout some FrameSink & ~Copyable
+  private func mayLinkPush(now_ns: UInt64) -> Bool {
+    linkPace.isItsTurn || linkInFlight < linkPace.window && now_ns >= linkPace.nextSend_ns
+  }
+
+  /// Sends again what a session has lost, and sees when it can push: at once, so that it waits for its turn, or
+  /// later.
+  private mutating func look(
+    at index: Int, now_ns: UInt64, sink: inout some FrameSink & ~Copyable
   ) {
-    var count = 0
-    while count < Self.batch, let lost = push.pointee.nextLost(now_ns: now_ns) {
+    guard let push = pushes[index] else { return pushDue.set(index, due_ns: .max) }
+    while let lost = push.pointee.nextLost(now_ns: now_ns) {
       sendPush(
         push, session: index, number: lost.number, slot: lost.entry.slot,
         attempt: lost.entry.attempt, isEnd: lost.entry.isEnd, sink: &sink)
-      counters.pushesRepeated += 1
-      count += 1
     }
-    guard !push.pointee.hasEnded else { return }
-    while count < Self.batch, push.pointee.maySend(now_ns: now_ns) {
+    if !push.pointee.hasEnded, push.pointee.maySend(now_ns: now_ns) {
       extendPlan(push, session: index, to: push.pointee.planLength)
       push.pointee.isStarved = push.pointee.planCount == 0
-      guard !push.pointee.isStarved else {
-        guard push.pointee.isIdle, store.remaining(table[index].region) == 0 else { return }
-        let number = push.pointee.send(0, isEnd: true, now_ns: now_ns)
+      if !push.pointee.isStarved {
+        ready.append(index)
+        return pushDue.set(index, due_ns: push.pointee.timeout_ns)
+      }
+      if push.pointee.isIdle, store.remaining(table[index].region) == 0 {
+        let number = noteSent(push, slot: 0, isEnd: true, now_ns: now_ns)
         sendPush(
           push, session: index, number: number, slot: 0, attempt: 0, isEnd: true, sink: &sink)
-        return
       }
-      let slot = push.pointee.dequeue()
-      let number = push.pointee.send(slot, now_ns: now_ns)
-      sendPush(
-        push, session: index, number: number, slot: slot, attempt: 0, isEnd: false, sink: &sink)
-      count += 1
     }
+    pushDue.set(index, due_ns: push.pointee.due_ns)
+  }
+
+  /// Pushes a page, if the session still may.
+  private mutating func pushPage(
+    _ push: UnsafeMutablePointer<PushSender>, session index: Int, now_ns: UInt64,
+    sink: inout some FrameSink & ~Copyable
+  ) -> Bool {
+    // Its plan may have been fetched meanwhile.
+    guard push.pointee.planCount > 0, push.pointee.maySend(now_ns: now_ns) else { return false }
+    extendPlan(push, session: index, to: push.pointee.planLength)
+    let slot = push.pointee.dequeue()
+    let number = noteSent(push, slot: slot, isEnd: false, now_ns: now_ns)
+    sendPush(
+      push, session: index, number: number, slot: slot, attempt: 0, isEnd: false, sink: &sink)
+    return true
+  }
+
+  private mutating func noteSent(
+    _ push: UnsafeMutablePointer<PushSender>, slot: UInt64, isEnd: Bool, now_ns: UInt64
+  ) -> UInt32 {
+    let mark = linkPace.sent(now_ns: now_ns, inFlight: linkInFlight)
+    linkInFlight += 1
+    return push.pointee.send(slot, isEnd: isEnd, linkMark: mark, now_ns: now_ns)
   }
 
   private mutating func extendPlan(
@@ -267,6 +311,9 @@ extension ServerCore where Store: ~Copyable {
     ended = push.pointee.report
     pushes[index] = nil
     pushing -= 1
+    pushDue.set(index, due_ns: .max)
+    ready.remove(index)
+    linkInFlight -= push.pointee.inFlight
     push.deinitialize(count: 1)
     push.deallocate()
   }

@@ -17,11 +17,14 @@ protocol PageOrder: Sendable {
   func use(_ index: Int) -> PageUse
   /// Iterations of ``Spin`` at use `index`.
   func spin(_ index: Int) -> Int
+  /// The work of use `index`: see ``MovedProgram/Use``.
+  func work(_ index: Int) -> Int
   /// What the state keeps to know the order again.
   var fingerprint: UInt64 { get }
 }
 
 extension PageOrder {
+  func work(_ index: Int) -> Int { 1 }
   var fingerprint: UInt64 { 0 }
 }
 
@@ -182,4 +185,7 @@ struct TraceOrder: PageOrder {
     let instructions = trace.touches[index % trace.touches.count].instructions
     return min(MovableParameters.spinMax, instructions * spin >> 10)
   }
+
+  // What is computed after a touch, the next one tells.
+  func work(_ index: Int) -> Int { trace.touches[(index + 1) % trace.touches.count].instructions }
 }

@@ -45,6 +45,9 @@ public struct TouchRecorder: ~Copyable {
     }
   }
 
+  /// How many pages were touched since ``arm()``.
+  public var count: Int { memx_touches_count(touches) }
+
   /// The pages touched since ``arm()``, in the order of their first touches.
   public var touched: [Int] {
     let count = memx_touches_count(touches)

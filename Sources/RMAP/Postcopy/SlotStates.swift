@@ -106,6 +106,17 @@ public struct SlotStates: ~Copyable {
     return true
   }
 
+  /// Notes what the server has said it pushes: of these slots, those that are missing are announced now.
+  ///
+  /// - Parameter count: from `first` on upwards, downwards when negative. May lead out of the region.
+  public mutating func announce(first: UInt64, count: Int) {
+    for step in 0..<abs(count) {
+      let slot = count > 0 ? first &+ UInt64(step) : first &- UInt64(step)
+      guard slot < slots else { return }
+      if self[slot] == .missing { set(slot, .announced) }
+    }
+  }
+
   // MARK: Many slots
 
   /// How many slots are in a state.
@@ -133,16 +144,16 @@ public struct SlotStates: ~Copyable {
     }
   }
 
-  /// The slots in a state among slots `64 * word` and on, as a mask.
+  /// Of slots `64 * word` to `64 * word + 63`, those in a state, as a mask.
   @inline(__always)
-  func mask(word: UInt64, _ state: SlotState) -> UInt64 {
+  public func mask(word: UInt64, _ state: SlotState) -> UInt64 {
     let held = min(64, slots - word * 64)
     return words[Int(word)].mask(state) & Self.mask(from: 0, count: held)
   }
 
   /// Gives the slots of a mask a state.
   @inline(__always)
-  mutating func set(word index: UInt64, mask: UInt64, _ state: SlotState) {
+  public mutating func set(word index: UInt64, mask: UInt64, _ state: SlotState) {
     let word = words + Int(index)
     let before = word.pointee
     counts.0 -= count(before.mask(.missing) & mask)

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import PageStore
 import Prepaging
 import RMAP
 
 /// One post-copy of a region: what the client has said before it began, and then which page goes next.
-struct RegionTransfer: ~Copyable {
+///
+/// What a ``RegionStore`` answers of post-copy, for any store: memxd's and the simulator's.
+public struct RegionTransfer: ~Copyable {
   private let slots: Int
   private var order: [SlotRange?] = []
   /// A bit for each slot that the client does not need; made when it says of the first.
   private var had: UnsafeMutablePointer<UInt8>?
   private var prepager: UnsafeMutablePointer<Prepager>?
 
-  init(slots: UInt64) { self.slots = Int(slots) }
+  /// - Parameter slots: of the region.
+  public init(slots: UInt64) { self.slots = Int(slots) }
 
   deinit {
     had?.deallocate()
@@ -20,9 +22,10 @@ struct RegionTransfer: ~Copyable {
   }
 
   /// Slots that have neither been pushed nor fetched.
-  var remaining: Int { prepager?.pointee.remaining ?? 0 }
+  public var remaining: Int { prepager?.pointee.remaining ?? 0 }
 
-  mutating func hint(place: Int, extents: UnsafeRawBufferPointer) {
+  /// Takes in a part of the LRU order: see ``RegionStore/hint(_:place:extents:)``.
+  public mutating func hint(place: Int, extents: UnsafeRawBufferPointer) {
     let count = extents.count / Wire.extentBytes
     while order.count < place + count { order.append(nil) }
     for index in 0..<count {
@@ -33,7 +36,8 @@ struct RegionTransfer: ~Copyable {
     }
   }
 
-  mutating func have(from first: UInt64, bitmap: UnsafeRawBufferPointer) {
+  /// Takes in which slots the client does not need: see ``RegionStore/have(_:from:bitmap:)``.
+  public mutating func have(from first: UInt64, bitmap: UnsafeRawBufferPointer) {
     let bits = makeHad()
     for index in bitmap.indices where bitmap[index] != 0 {
       for bit in 0..<8 where bitmap[index] & 1 << UInt8(bit) != 0 {
@@ -53,14 +57,19 @@ struct RegionTransfer: ~Copyable {
 
   /// Readies everything for `next`.
   ///
+  /// - Parameters:
+  ///   - strategy: which page goes next.
+  ///   - forEachStored: calls what it is given for every run of slots that hold a page.
   /// - Returns: pages that the client needs.
-  mutating func begin(_ strategy: Strategy, pages: borrowing RegionPages) -> Int {
+  public mutating func begin(
+    _ strategy: Strategy, forEachStored: ((Range<Int>) -> Void) -> Void
+  ) -> Int {
     let hints = order.compactMap { $0 }
     order = []
     let made = UnsafeMutablePointer<Prepager>.allocate(capacity: 1)
     made.initialize(to: Prepager(strategy, slots: slots, order: hints))
     prepager = made
-    pages.forEachStoredRun { made.pointee.add(SlotRange(first: $0.lowerBound, count: $0.count)) }
+    forEachStored { made.pointee.add(SlotRange(first: $0.lowerBound, count: $0.count)) }
     if let had {
       for slot in 0..<slots where had[slot / 8] & 1 << UInt8(slot % 8) != 0 {
         _ = made.pointee.remove(slot)
@@ -71,7 +80,8 @@ struct RegionTransfer: ~Copyable {
     return made.pointee.remaining
   }
 
-  mutating func fault(_ slot: UInt64, context: UInt32) {
+  /// A program waits for the slot, which is being sent to it.
+  public mutating func fault(_ slot: UInt64, context: UInt32) {
     guard let prepager else {
       // Fetched before the post-copy began: that need not be pushed, either.
       makeHad()[Int(slot) / 8] |= 1 << UInt8(slot % 8)
@@ -81,9 +91,10 @@ struct RegionTransfer: ~Copyable {
   }
 
   /// The client has written or discarded slots, and so has no need of what was there.
-  mutating func remove(_ slot: UInt64, count: Int) {
+  public mutating func remove(_ slot: UInt64, count: Int) {
     prepager?.pointee.remove(SlotRange(first: Int(slot), count: count))
   }
 
-  mutating func next() -> UInt64? { prepager?.pointee.next().map { UInt64($0) } }
+  /// Takes the slot to push next, nil when there is none now.
+  public mutating func next() -> UInt64? { prepager?.pointee.next().map { UInt64($0) } }
 }

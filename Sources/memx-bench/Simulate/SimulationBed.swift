@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import Console
+import Glibc
+import Prepaging
+import RMAP
+import Simulation
+import Workloads
+
+/// The guests and programs of `memx-bench simulate`, made once for all strategies.
+struct SimulationBed {
+  private let options: Simulate
+  private let slots: Int
+  private let programs: [Program]
+  private let machine: MachineModel
+  /// How long the slowest guest's programs take with all their pages there; nil when that passes the limit.
+  private let undisturbed_ns: UInt64?
+
+  private var limit_ns: UInt64? { options.untilS.map { UInt64($0 * 1e9) } }
+
+  init(_ options: Simulate) throws {
+    self.options = options
+    let trace = try options.trace.map(Self.readTrace)
+    let share = Int(options.memory.bytes / UInt64(Wire.pageBytes)) / options.processes
+    let isAged = options.strategy.contains { Strategy($0)!.usesOrder }
+    let work_ns = options.stepUs * 1000 / (trace == nil ? 1 : 3000)
+    let isShared = [.quicksort, .hash, .chase, .trace].contains(options.workload)
+    var made: [Program] = []
+    var slots = 0
+    for guest in 0..<options.guests {
+      if isShared, let first = made.first {
+        made.append(first)
+        continue
+      }
+      let moved = try (0..<options.processes).map { process in
+        try MovedProgram(
+          options.workload,
+          MovableParameters(
+            pages: share, seed: options.seed &+ UInt64(guest * options.processes + process),
+            rounds: options.rounds), trace: trace, stopAt: options.stopAt, isAged: isAged)
+      }
+      slots = moved.reduce(0) { $0 + $1.pages }
+      made.append(Self.program(moved, work_ns: work_ns))
+    }
+    programs = made
+    self.slots = slots
+    let machine = MachineModel(cores: options.cores)
+    self.machine = machine
+    let limit_ns = options.untilS.map { UInt64($0 * 1e9) } ?? .max
+    // Guests' programs differ in what they touch, not in how long they take.
+    undisturbed_ns = Simulation.undisturbed_ns(
+      made[0], on: machine, slots: UInt64(slots), limit_ns: limit_ns)
+  }
+
+  /// One guest's programs, each in its part of the memory.
+  private static func program(_ parts: [MovedProgram], work_ns: Double) -> Program {
+    var threads: [Program.Thread] = []
+    var first = 0
+    for part in parts {
+      let start = first
+      threads.append {
+        var index = 0
+        return AnyIterator {
+          guard index < part.count else { return nil }
+          let use = part[index]
+          index += 1
+          return Touch(
+            slot: UInt64(start + use.page), compute_ns: UInt64(Double(use.work) * work_ns))
+        }
+      }
+      first += part.pages
+    }
+    return Program(threads: threads, order: order(parts, pages: first))
+  }
+
+  private static func order(_ parts: [MovedProgram], pages: Int) -> [Extent] {
+    guard let intervals = parts.map(\.intervals.count).max(), intervals > 0 else { return [] }
+    var recency = Recency(pages: pages)
+    for interval in 0..<intervals {
+      var used: [Int] = []
+      var first = 0
+      for part in parts {
+        if interval < part.intervals.count { used += part.intervals[interval].map { first + $0 } }
+        first += part.pages
+      }
+      recency.age(touched: used)
+    }
+    return recency.youngestFirst.prefix(Wire.maxOrderExtents).map {
+      Extent(slot: UInt64($0.first), count: UInt32($0.count))
+    }
+  }
+
+  func run(_ strategy: Strategy, rate_mb_s: Int) -> SimulateReport {
+    var configuration = Simulation.Configuration(strategy: strategy, slots: UInt64(slots))
+    configuration.link = LinkModel(
+      rate_bytes_s: UInt64(rate_mb_s) * 1_000_000, latency_ns: UInt64(options.latencyUs) * 1000,
+      mtu: options.mtu, loss: options.loss / 100)
+    configuration.machine = machine
+    configuration.seed = options.seed
+    configuration.limit_ns = limit_ns
+    let start = ContinuousClock.now
+    var simulation = Simulation(configuration, programs: programs)
+    let found = simulation.run()
+    let wall = ContinuousClock.now - start
+    let processes = options.processes
+    let name = options.workload.simulated
+    return SimulateReport(
+      strategy: strategy.description,
+      workload: options.workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name,
+      rate_mb_s: rate_mb_s, guests: options.guests, slots: slots, found: found,
+      undisturbed_ns: undisturbed_ns,
+      wall_ms: Double(wall.components.seconds) * 1000 + Double(wall.components.attoseconds) / 1e15)
+  }
+
+  private static func readTrace(_ path: String) throws -> PageTrace {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw SimulateFailure("\(path): \(SystemError())") }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 20)
+    while bytes.count <= PageTrace.bytesMax {
+      let count = read(descriptor, &chunk, chunk.count)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw SimulateFailure("\(path): \(SystemError())")
+      }
+      if count == 0 { break }
+      bytes += chunk[..<count]
+    }
+    do { return try PageTrace(bytes) } catch { throw SimulateFailure("\(path): \(error)") }
+  }
+}
+
+/// Why there is nothing to simulate.
+struct SimulateFailure: Error, CustomStringConvertible {
+  var description: String
+  init(_ description: String) { self.description = description }
+}

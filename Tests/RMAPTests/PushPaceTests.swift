@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import Simulation
+import Testing
+
+/// How well pushes use a link, and how little they are in the way of a page that somebody waits for.
+@Suite struct PushPaceTests {
+  static let rates_mb_s: [UInt64] = [50, 125, 1000]
+  static let roundTrips_us: [UInt64] = [20, 50, 100]
+  static let second_ns: UInt64 = 1_000_000_000
+
+  private func link(_ rate_mb_s: UInt64, roundTrip_us: UInt64) -> LinkModel {
+    LinkModel(rate_bytes_s: rate_mb_s * 1_000_000, latency_ns: roundTrip_us * 500)
+  }
+
+  private func steady(
+    _ link: LinkModel, _ client: PacedLink.Client, seed: UInt64
+  ) -> PacedLink.Findings {
+    var paced = PacedLink(link, client, seed: seed)
+    _ = paced.run(Self.second_ns / 10)
+    return paced.run(Self.second_ns / 2)
+  }
+
+  @Test(arguments: rates_mb_s, roundTrips_us)
+  func fillsTheLinkAndKeepsTheQueueShort(rate_mb_s: UInt64, roundTrip_us: UInt64) {
+    for seed in UInt64(1)...3 {
+      let found = steady(link(rate_mb_s, roundTrip_us: roundTrip_us), .init(), seed: seed)
+      #expect(found.utilisation >= 0.95, "seed \(seed)")
+      #expect(found.queue_p99 <= 2, "seed \(seed)")
+    }
+  }
+
+  /// Round trips that vary by more than a page takes.
+  @Test(arguments: rates_mb_s, roundTrips_us)
+  func jitterIsNoQueue(rate_mb_s: UInt64, roundTrip_us: UInt64) {
+    for seed in UInt64(1)...3 {
+      let client = PacedLink.Client(jitter_ns: 20_000)
+      let found = steady(link(rate_mb_s, roundTrip_us: roundTrip_us), client, seed: seed)
+      #expect(found.utilisation >= 0.95, "seed \(seed)")
+      #expect(found.queue_p99 <= 3, "seed \(seed)")
+    }
+  }
+
+  @Test(arguments: rates_mb_s, roundTrips_us)
+  func bunchedAcknowledgementsAreNoQueue(rate_mb_s: UInt64, roundTrip_us: UInt64) {
+    for bunch_us in [30, 100] as [UInt64] {
+      let client = PacedLink.Client(bunch_ns: bunch_us * 1000)
+      let found = steady(link(rate_mb_s, roundTrip_us: roundTrip_us), client, seed: 1)
+      #expect(found.utilisation >= 0.95, "bunches of \(bunch_us) us")
+      #expect(found.queue_p99 <= 3.5, "bunches of \(bunch_us) us")
+    }
+  }
+
+  /// A client that has no time for 4 ms in 50 acknowledges nothing meanwhile; the window then ends the
+  /// push. As soon as it is back, pages flow as before.
+  @Test(arguments: rates_mb_s, roundTrips_us)
+  func aStallCostsItsOwnTimeAndNoMore(rate_mb_s: UInt64, roundTrip_us: UInt64) {
+    let client = PacedLink.Client(stall_ns: 4_000_000, stallEvery_ns: 50_000_000)
+    let found = steady(link(rate_mb_s, roundTrip_us: roundTrip_us), client, seed: 1)
+    #expect(found.utilisation >= 0.9 * 46 / 50)
+    #expect(found.queue_mean <= 3)
+  }
+
+  @Test(arguments: [(125, 50), (50, 125), (125, 1000), (1000, 125)] as [(UInt64, UInt64)])
+  func anotherRateIsFoundIn50ms(from_mb_s: UInt64, to_mb_s: UInt64) {
+    var paced = PacedLink(
+      link(from_mb_s, roundTrip_us: 50), .init(jitter_ns: 10_000), seed: 1)
+    _ = paced.run(Self.second_ns / 2)
+    paced.change(rate_bytes_s: to_mb_s * 1_000_000)
+    _ = paced.run(Self.second_ns / 20)
+    let found = paced.run(Self.second_ns / 20)
+    #expect(found.utilisation >= 0.95)
+    #expect(found.queue_p99 <= 3.5)
+  }
+}
