@@ -92,8 +92,8 @@ let package = Package(
     .executableTarget(
       name: "memx-bench",
       dependencies: [
-        "RMAP", "Links", "RemoteMemory", "Workloads", "CMemx", "CFloor", "Console", argumentParser,
-        histogram,
+        "RMAP", "Links", "Prepaging", "RemoteMemory", "Workloads", "CMemx", "CFloor", "Console",
+        argumentParser, histogram,
       ],
       swiftSettings: pagePath),
     .executableTarget(
