@@ -40,7 +40,7 @@ import Testing
 
   /// Is the page of a slot as the source wrote it?
   private static func isRight(_ base: UnsafeMutableRawPointer, _ slot: Int) -> Bool {
-    UserClient.isPage(base + slot * Wire.pageBytes, slot: UInt64(slot), version: 7)
+    UserClient.holds(base + slot * Wire.pageBytes, .version(7), slot: UInt64(slot))
   }
 
   @Test(

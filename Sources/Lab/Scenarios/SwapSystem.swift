@@ -96,6 +96,10 @@ public enum SwapSystem: String, CaseIterable, Sendable {
       try await guest.run(
         """
         modprobe zram num_devices=1
+        # Most room for the least memory, and that is what is short here.
+        if grep -q zstd /sys/block/zram0/comp_algorithm; then
+          echo zstd > /sys/block/zram0/comp_algorithm
+        fi
         echo \(size_mib)M > /sys/block/zram0/disksize
         mkswap /dev/zram0 > /dev/null && swapon -d /dev/zram0
         """)

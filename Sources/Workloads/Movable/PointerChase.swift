@@ -18,7 +18,7 @@ struct PointerChase: MovableProgram {
 
   init(_ parameters: MovableParameters) {
     self.parameters = parameters
-    pattern = PagePattern(seed: parameters.seed)
+    pattern = PagePattern(seed: parameters.seed, compressible: false)
     seed = mix(parameters.seed)
     sum = mix(parameters.seed)
   }

@@ -8,7 +8,7 @@ struct VersionedPage {
   private let mask: UInt64
 
   init(seed: UInt64) {
-    pattern = PagePattern(seed: seed)
+    pattern = PagePattern(seed: seed, compressible: false)
     mask = mix(~seed)
   }
 
