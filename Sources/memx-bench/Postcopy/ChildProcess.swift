@@ -9,10 +9,10 @@ struct PostcopyFailure: Error, CustomStringConvertible {
   init(_ description: String) { self.description = description }
 }
 
-/// A process that this one started; it ends with this value.
+/// A process that this one started; it ends with this object.
 ///
 /// It is in the network namespace that the calling thread is in.
-struct ChildProcess: ~Copyable {
+final class ChildProcess {
   private let process: pid_t
   private var status: Int32?
 
@@ -54,7 +54,7 @@ struct ChildProcess: ~Copyable {
   /// Waits for its end.
   ///
   /// - Returns: the wait status.
-  mutating func wait() -> Int32 {
+  func wait() -> Int32 {
     if let status { return status }
     var found: Int32 = 0
     while waitpid(process, &found, 0) < 0, errno == EINTR {}
@@ -63,7 +63,7 @@ struct ChildProcess: ~Copyable {
   }
 
   /// Has it ended? How, as `waitpid` says; nil when it still runs.
-  mutating func poll() -> Int32? {
+  func poll() -> Int32? {
     if status == nil {
       var found: Int32 = 0
       if waitpid(process, &found, WNOHANG) == process { status = found }
@@ -83,7 +83,7 @@ struct ChildProcess: ~Copyable {
       throw PostcopyFailure("cannot make a pipe: \(SystemError())")
     }
     defer { close(ends[0]) }
-    var child: ChildProcess
+    let child: ChildProcess
     do throws(PostcopyFailure) {
       child = try ChildProcess(path, arguments, output: ends[1])
       close(ends[1])

@@ -3,12 +3,12 @@ import Console
 import Glibc
 
 /// Lines of text, both ways over one end of a socket pair.
-struct LineChannel: ~Copyable {
+final class LineChannel {
   private static let lineMax = 1 << 20
   let descriptor: Int32
   private var unread: [UInt8] = []
 
-  /// Takes the descriptor, which is closed with this value.
+  /// Takes the descriptor, which is closed with this object.
   init(_ descriptor: Int32) { self.descriptor = descriptor }
 
   deinit { close(descriptor) }
@@ -18,7 +18,7 @@ struct LineChannel: ~Copyable {
   func send(_ line: String) -> Bool { writeAll(Array((line + "\n").utf8), to: descriptor) }
 
   /// Waits for the next line; nil at the end.
-  mutating func next() -> String? {
+  func next() -> String? {
     while true {
       if let line = takeLine() { return line }
       guard fill() else { return nil }
@@ -26,14 +26,14 @@ struct LineChannel: ~Copyable {
   }
 
   /// A line that has come already.
-  mutating func takeLine() -> String? {
+  func takeLine() -> String? {
     guard let end = unread.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
     defer { unread.removeSubrange(...end) }
     return String(decoding: unread[..<end], as: UTF8.self)
   }
 
   /// Reads what has come, and waits if nothing has; false at the end.
-  mutating func fill() -> Bool {
+  func fill() -> Bool {
     var chunk = [UInt8](repeating: 0, count: 16_384)
     var count = 0
     repeat { count = read(descriptor, &chunk, chunk.count) } while count < 0 && errno == EINTR

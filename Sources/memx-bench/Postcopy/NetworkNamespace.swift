@@ -3,8 +3,8 @@ import CMemx
 import Console
 import Glibc
 
-/// A network namespace without a name: it goes with its last process and this value, however they end.
-struct NetworkNamespace: ~Copyable {
+/// A network namespace without a name: it goes with its last process and this object, however they end.
+final class NetworkNamespace {
   private let descriptor: Int32
 
   /// Makes one and moves the calling thread into it.
@@ -17,7 +17,7 @@ struct NetworkNamespace: ~Copyable {
 
   deinit { close(descriptor) }
 
-  /// How `ip` is told of it; valid as long as this value is.
+  /// How `ip` is told of it; valid as long as this object is.
   var path: String { "/proc/\(getpid())/fd/\(descriptor)" }
 
   /// Moves the calling thread into it: sockets that it opens and processes that it starts are there.

@@ -165,10 +165,10 @@ struct Postcopy: ParsableCommand {
       processes: processes, trace: try trace.map(readTrace), stopAt: stopAt)
     let pages = try source.pages() * processes
     try checkMemory(pages: pages)
-    var bed = try PostcopyBed(mtu: mtu, pages: pages)
+    let bed = try PostcopyBed(mtu: mtu, pages: pages)
     let stopped = try fill(source, pages: pages)
     try bed.checkServer()
-    try compare(PostcopyRun(stopped: stopped, tracePath: trace, timeout_s: timeout), &bed)
+    try compare(PostcopyRun(stopped: stopped, tracePath: trace, timeout_s: timeout), bed)
   }
 
   /// The source's copy, another for what is touched and when, the server's and the target's.
@@ -203,7 +203,7 @@ struct Postcopy: ParsableCommand {
   }
 
   /// Has all strategies at all rates, and runs that stay, take turns, and prints what they come to.
-  private func compare(_ run: PostcopyRun, _ bed: inout PostcopyBed) throws {
+  private func compare(_ run: PostcopyRun, _ bed: PostcopyBed) throws {
     let cases = rateMbS.flatMap { rate in strategy.map { (rate: rate, name: $0) } }
     var moves = [[PostcopyFigures]](repeating: [], count: cases.count)
     var stays_ns: [UInt64] = []
@@ -218,7 +218,7 @@ struct Postcopy: ParsableCommand {
           label: "\(self.name) run \(round)/\(runs) \(name)" + (rate > 0 ? " \(rate) MB/s" : ""))
         moves[index].append(
           try run.move(
-            &bed, strategy: name, order: strategy.usesOrder ? run.stopped.order : [],
+            bed, strategy: name, order: strategy.usesOrder ? run.stopped.order : [],
             isComplete: name.prefix { $0 != "+" } != "demand-only"
           ) { bar.show($0) })
         bar.finish()

@@ -9,7 +9,7 @@ import Glibc
 ///     source namespace                            target namespace
 ///     programs ── fillEnd ─ fillLink ─ memxd ─ serverEnd ──── targetEnd ── programs
 ///                                                    └ limited by tbf
-struct PostcopyBed: ~Copyable {
+final class PostcopyBed {
   static let fillEnd = "s0"
   static let targetEnd = "t1"
   static let region = "postcopy"
@@ -18,7 +18,7 @@ struct PostcopyBed: ~Copyable {
 
   let target: NetworkNamespace
   let source: NetworkNamespace
-  private var server: ChildProcess?
+  private let server: ChildProcess
   private let mtu: Int
   private var isLimited = false
 
@@ -38,7 +38,7 @@ struct PostcopyBed: ~Copyable {
     try target.enter()
     try Self.up(Self.targetEnd)
     try source.enter()
-    try startServer(pages: pages)
+    server = try Self.startServer(pages: pages)
   }
 
   private static func ip(_ arguments: String...) throws(PostcopyFailure) {
@@ -51,27 +51,27 @@ struct PostcopyBed: ~Copyable {
     try ip("link", "set", link, "up")
   }
 
-  private mutating func startServer(pages: Int) throws(PostcopyFailure) {
+  private static func startServer(pages: Int) throws(PostcopyFailure) -> ChildProcess {
     let program = ownProgram().split(separator: "/", omittingEmptySubsequences: false)
     let memxd = program.dropLast().joined(separator: "/") + "/memxd"
     guard access(memxd, X_OK) == 0 else {
       throw PostcopyFailure("there is no memxd beside this program (\(memxd)): build it, or install both")
     }
     let bytes = pages * 4096
-    server = try ChildProcess(
+    return try ChildProcess(
       ownProgram(),
       [
-        "postcopy-server", "--program", memxd, "--", "--link", Self.fillLink, "--link", Self.serverEnd,
-        "--region", "\(Self.region):\(bytes)", "--memory", "\(bytes)", "--log-level", "warning",
+        "postcopy-server", "--program", memxd, "--", "--link", fillLink, "--link", serverEnd,
+        "--region", "\(region):\(bytes)", "--memory", "\(bytes)", "--log-level", "warning",
       ])
   }
 
   /// Process id of memxd.
-  var serverPid: Int32 { server!.id }
+  var serverPid: Int32 { server.id }
 
   /// - Throws: when memxd has ended.
-  mutating func checkServer() throws(PostcopyFailure) {
-    guard let status = server!.poll() else { return }
+  func checkServer() throws(PostcopyFailure) {
+    guard let status = server.poll() else { return }
     throw PostcopyFailure(
       status & 0x7f == 0
         ? "memxd has ended with exit status \(status >> 8)" : "memxd was ended by signal \(status & 0x7f)")
@@ -82,7 +82,7 @@ struct PostcopyBed: ~Copyable {
   /// The bucket holds two frames, so that what goes out keeps the rate at the scale of single pages too.
   ///
   /// - Parameter mb_s: 10⁶ bytes of frames a second, Ethernet headers included; 0 for no limit.
-  mutating func limit(mb_s: Int) throws(PostcopyFailure) {
+  func limit(mb_s: Int) throws(PostcopyFailure) {
     if mb_s == 0 {
       if isLimited { try ChildProcess.run("tc", ["qdisc", "del", "dev", Self.serverEnd, "root"]) }
       isLimited = false

@@ -5,14 +5,13 @@ import Links
 import RemoteMemory
 
 /// The processes that run the programs, and what they say.
-struct PostcopyCrew: ~Copyable {
-  private struct Member: ~Copyable {
-    var process: ChildProcess
-    var channel: LineChannel
+final class PostcopyCrew {
+  private struct Member {
+    let process: ChildProcess
+    let channel: LineChannel
   }
 
-  private let members: UnsafeMutablePointer<Member>
-  private(set) var count = 0
+  private var members: [Member] = []
   private var isReady: [Bool]
   /// The monotonic clock when each finished; 0 before.
   private var finished_ns: [UInt64]
@@ -26,7 +25,6 @@ struct PostcopyCrew: ~Copyable {
   ///   - programs: how many.
   ///   - arguments: of process `index`, behind the name of the role.
   init(_ programs: Int, arguments: (_ index: Int) -> [String]) throws(PostcopyFailure) {
-    members = .allocate(capacity: programs)
     isReady = [Bool](repeating: false, count: programs)
     isVerified = isReady
     finished_ns = [UInt64](repeating: 0, count: programs)
@@ -39,15 +37,12 @@ struct PostcopyCrew: ~Copyable {
       let channel = LineChannel(ends[0])
       let process = try ChildProcess(
         ownProgram(), ["postcopy-worker"] + arguments(index), input: ends[1])
-      (members + index).initialize(to: Member(process: process, channel: channel))
-      count += 1
+      members.append(Member(process: process, channel: channel))
     }
   }
 
-  deinit {
-    members.deinitialize(count: count)
-    members.deallocate()
-  }
+  /// How many.
+  var count: Int { members.count }
 
   /// The descriptor over which process `index` hands over.
   func socket(_ index: Int) -> Int32 { members[index].channel.descriptor }
@@ -59,7 +54,7 @@ struct PostcopyCrew: ~Copyable {
     }
   }
 
-  mutating func waitUntilReady(timeout_s: Int) throws(PostcopyFailure) {
+  func waitUntilReady(timeout_s: Int) throws(PostcopyFailure) {
     try follow(timeout_s: timeout_s, "get ready") { $0.isReady.allSatisfy { $0 } }
   }
 
@@ -67,7 +62,7 @@ struct PostcopyCrew: ~Copyable {
   ///
   /// - Parameter progress: called with the steps done by all.
   /// - Returns: the monotonic clock when the last one had.
-  mutating func waitUntilFinished(
+  func waitUntilFinished(
     timeout_s: Int, progress: (Int) -> Void
   ) throws(PostcopyFailure) -> UInt64 {
     try follow(timeout_s: timeout_s, "finish") { crew in
@@ -78,14 +73,14 @@ struct PostcopyCrew: ~Copyable {
   }
 
   /// Has every process look at all its data.
-  mutating func verify(timeout_s: Int) throws(PostcopyFailure) {
+  func verify(timeout_s: Int) throws(PostcopyFailure) {
     try tell { _ in "verify" }
     try follow(timeout_s: timeout_s, "verify their data") { $0.isVerified.allSatisfy { $0 } }
   }
 
   /// Takes what the processes say until `isDone`.
-  private mutating func follow(
-    timeout_s: Int, _ what: String, until isDone: (borrowing PostcopyCrew) -> Bool
+  private func follow(
+    timeout_s: Int, _ what: String, until isDone: (PostcopyCrew) -> Bool
   ) throws(PostcopyFailure) {
     let end_ns = monotonic_ns() + UInt64(timeout_s) * 1_000_000_000
     while !isDone(self) {
@@ -105,7 +100,7 @@ struct PostcopyCrew: ~Copyable {
     }
   }
 
-  private mutating func take(_ line: String, from index: Int) throws(PostcopyFailure) {
+  private func take(_ line: String, from index: Int) throws(PostcopyFailure) {
     let words = line.split(separator: " ", maxSplits: 1)
     switch (words.first, words.count > 1 ? words[1] : "") {
     case ("ready", _): isReady[index] = true
@@ -117,7 +112,7 @@ struct PostcopyCrew: ~Copyable {
     }
   }
 
-  private mutating func ended(_ index: Int) -> PostcopyFailure {
+  private func ended(_ index: Int) -> PostcopyFailure {
     let status = members[index].process.wait()
     let how =
       status & 0x7f == 0

@@ -38,7 +38,7 @@ struct PostcopyRun {
   ///
   /// - Returns: from the moment at which the others stop to the end of the last, in nanoseconds.
   func stay(_ progress: (Double) -> Void) throws(PostcopyFailure) -> UInt64 {
-    var crew = try PostcopyCrew(stopped.states.count) { index in
+    let crew = try PostcopyCrew(stopped.states.count) { index in
       ["--pages", "\(stopped.pages)", "--first-steps", "\(stopped.stepsDone[index])"]
         + traceArguments
     }
@@ -57,12 +57,12 @@ struct PostcopyRun {
   ///   - order: the LRU order that the server is told.
   ///   - isComplete: whether the strategy moves every page in the end.
   func move(
-    _ bed: inout PostcopyBed, strategy: String, order: [Extent], isComplete: Bool,
+    _ bed: PostcopyBed, strategy: String, order: [Extent], isComplete: Bool,
     _ progress: (Double) -> Void
   ) throws -> PostcopyFigures {
     try bed.target.enter()
     defer { try? bed.source.enter() }
-    var crew = try PostcopyCrew(stopped.states.count) { index in
+    let crew = try PostcopyCrew(stopped.states.count) { index in
       ["--pages", "\(stopped.pages)", "--first-slot", "\(index * stopped.pages)"] + traceArguments
     }
     // The target has its processes and their empty memory before the source stops.
@@ -96,7 +96,7 @@ struct PostcopyRun {
     }
     figures.run_ns = end_ns - resume_ns
     if isComplete {
-      figures.report = try waitUntilComplete(memory, &bed)
+      figures.report = try waitUntilComplete(memory, bed)
       figures.resume_ns = serviceStart_ns + figures.report.elapsed_ns - resume_ns
       figures.server_us = CPUUse(serverPid: bed.serverPid).since(serverBefore).server_us ?? 0
       try crew.verify(timeout_s: timeout_s)
@@ -113,7 +113,7 @@ struct PostcopyRun {
   }
 
   private func waitUntilComplete(
-    _ memory: RemoteMemory, _ bed: inout PostcopyBed
+    _ memory: RemoteMemory, _ bed: PostcopyBed
   ) throws(PostcopyFailure) -> RemoteMemoryReport {
     let end_ns = monotonic_ns() + UInt64(timeout_s) * 1_000_000_000
     while true {

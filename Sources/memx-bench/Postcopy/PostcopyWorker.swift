@@ -32,16 +32,16 @@ struct PostcopyWorker: ParsableCommand {
   func run() throws {
     // Nobody would wait for it without its parent.
     _ = memx_end_with_parent()
-    var channel = LineChannel(STDIN_FILENO)
+    let channel = LineChannel(STDIN_FILENO)
     do {
-      if let firstSlot { try runMoved(&channel, firstSlot) } else { try runAtHome(&channel) }
+      if let firstSlot { try runMoved(channel, firstSlot) } else { try runAtHome(channel) }
     } catch {
       channel.send("failed \(error)")
       throw ExitCode.failure
     }
   }
 
-  private func runMoved(_ channel: inout LineChannel, _ firstSlot: Int) throws {
+  private func runMoved(_ channel: LineChannel, _ firstSlot: Int) throws {
     let memory = try OwnMemory(pages: UInt64(pages))
     // Open to the end: without the service, missing pages are waited for, and never read as zeros.
     let userfaultfd = try Userfaultfd()
@@ -53,22 +53,22 @@ struct PostcopyWorker: ParsableCommand {
           address: memory.address, length: memory.length,
           offset: UInt64(firstSlot * Wire.pageBytes))
       ], over: channel.descriptor)
-    var program = try receiveProgram(&channel)
-    try finish(&program, memory.base, &channel)
+    var program = try receiveProgram(channel)
+    try finish(&program, memory.base, channel)
     withExtendedLifetime(userfaultfd.fileDescriptor) {}
   }
 
-  private func runAtHome(_ channel: inout LineChannel) throws {
+  private func runAtHome(_ channel: LineChannel) throws {
     // Pages of 4 KiB, as userfaultfd gives them to those that move.
     let memory = try MappedMemory(pages: pages, hugePages: false)
-    var program = try receiveProgram(&channel)
+    var program = try receiveProgram(channel)
     _ = try program.run(memory.base, steps: firstSteps)
     channel.send("ready")
     guard channel.next() == "go" else { throw PostcopyFailure("nobody said go") }
-    try finish(&program, memory.base, &channel)
+    try finish(&program, memory.base, channel)
   }
 
-  private func receiveProgram(_ channel: inout LineChannel) throws -> any MovableProgram {
+  private func receiveProgram(_ channel: LineChannel) throws -> any MovableProgram {
     guard let line = channel.next(), line.hasPrefix("state "),
       let state = bytes(hexadecimal: line.dropFirst(6))
     else { throw PostcopyFailure("no state came") }
@@ -81,7 +81,7 @@ struct PostcopyWorker: ParsableCommand {
 
   private func finish(
     _ program: inout any MovableProgram, _ memory: UnsafeMutableRawPointer,
-    _ channel: inout LineChannel
+    _ channel: LineChannel
   ) throws {
     var reported_ns = monotonicNs()
     while try !program.run(memory, steps: Self.chunk) {
