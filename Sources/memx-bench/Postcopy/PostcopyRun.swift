@@ -101,8 +101,12 @@ struct PostcopyRun {
       figures.server_us = CPUUse(serverPid: bed.serverPid).since(serverBefore).server_us ?? 0
       try crew.verify(timeout_s: timeout_s)
     } else {
-      // The service publishes its figures every 20 ms.
-      usleep(60_000)
+      // Its figures are published now and then only.
+      while memory.report.elapsed_ns < end_ns &- serviceStart_ns + 1_000_000,
+        memory.report.phase == .moving
+      {
+        usleep(2000)
+      }
       figures.report = memory.report
       figures.server_us = CPUUse(serverPid: bed.serverPid).since(serverBefore).server_us ?? 0
       // Looking at every byte fetches the rest.
