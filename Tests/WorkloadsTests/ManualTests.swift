@@ -16,6 +16,7 @@ import Testing
     let sections = page.split(separator: ".Ss Options of ")
     for (command, name) in [
       (Swap.self, "swap"), (Rmap.self, "rmap"), (Userfault.self, "userfault"),
+      (Postcopy.self, "postcopy"),
     ]
       as [(any ParsableCommand.Type, String)]
     {

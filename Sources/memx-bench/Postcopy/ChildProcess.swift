@@ -101,7 +101,8 @@ final class ChildProcess {
     }
     guard child.wait() == 0 else {
       let words = ([name] + arguments).joined(separator: " ")
-      let said = String(decoding: text, as: UTF8.self).split(separator: "\n").joined(separator: "; ")
+      let said = String(decoding: text, as: UTF8.self).split(separator: "\n").joined(
+        separator: "; ")
       throw PostcopyFailure("\(words): \(said)")
     }
   }
@@ -109,7 +110,8 @@ final class ChildProcess {
   /// Where a program of the system is; users' paths lack the directories of administrators' programs.
   private static func path(of name: String) -> String? {
     let own = getenv("PATH").map { String(cString: $0) } ?? ""
-    let directories = own.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin", "/usr/bin"]
+    let directories =
+      own.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin", "/usr/bin"]
     return directories.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
   }
 }

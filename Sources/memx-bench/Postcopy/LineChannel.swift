@@ -54,14 +54,7 @@ func hexadecimal(_ bytes: [UInt8]) -> String {
 
 /// The bytes of hexadecimal digits; nil when there are others.
 func bytes(hexadecimal text: Substring) -> [UInt8]? {
-  let digits = Array(text.utf8)
-  guard digits.count % 2 == 0 else { return nil }
-  var bytes: [UInt8] = []
-  bytes.reserveCapacity(digits.count / 2)
-  for start in stride(from: 0, to: digits.count, by: 2) {
-    let pair = String(decoding: digits[start..<start + 2], as: UTF8.self)
-    guard let byte = UInt8(pair, radix: 16) else { return nil }
-    bytes.append(byte)
-  }
-  return bytes
+  let digits = text.compactMap(\.hexDigitValue)
+  guard digits.count == text.count, digits.count % 2 == 0 else { return nil }
+  return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
 }

@@ -8,16 +8,17 @@ import RMAP
 import Workloads
 
 extension MovableKind: ExpressibleByArgument {
-  /// `sequential` is the paper's stress test as it reads.
+  /// The kind's own name, but for `sequential`, the paper's stress test as it reads.
+  var workload: String { self == .sequentialRead ? "sequential" : rawValue }
+
   public init?(argument: String) {
-    self.init(rawValue: argument == "sequential" ? Self.sequentialRead.rawValue : argument)
+    guard let kind = Self.allCases.first(where: { $0.workload == argument }) else { return nil }
+    self = kind
   }
 
-  /// What people call it: the kind's own name, but for `sequential`.
-  var workload: String { self == .sequentialRead ? "sequential" : rawValue }
+  public static var allValueStrings: [String] { allCases.map(\.workload) }
+  public var defaultValueDescription: String { workload }
 }
-
-extension Strategy: ExpressibleByArgument {}
 
 struct Postcopy: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -164,22 +165,23 @@ struct Postcopy: ParsableCommand {
         spin: Spin.iterations(us: workUs)),
       processes: processes, trace: try trace.map(readTrace), stopAt: stopAt)
     let pages = try source.pages() * processes
-    try checkMemory(pages: pages)
+    let figures = MemoryFigures(parsing: (try? readSmallFile("/proc/meminfo")) ?? "")
+    if let why = Self.refusal(pages: pages, availableBytes: figures.availableBytes) {
+      throw PostcopyFailure(why)
+    }
     let bed = try PostcopyBed(mtu: mtu, pages: pages)
     let stopped = try fill(source, pages: pages)
     try bed.checkServer()
     try compare(PostcopyRun(stopped: stopped, tracePath: trace, timeout_s: timeout), bed)
   }
 
-  /// The source's copy, another for what is touched and when, the server's and the target's.
-  private func checkMemory(pages: Int) throws {
+  /// Why a region of so many pages does not fit, nil when it does: the source's copy, another for what is
+  /// touched and when, the server's and the target's.
+  static func refusal(pages: Int, availableBytes: UInt64) -> String? {
     let wanted = UInt64(pages * pageBytes) * 4
-    let figures = MemoryFigures(parsing: (try? readSmallFile("/proc/meminfo")) ?? "")
-    guard wanted <= figures.availableBytes else {
-      throw PostcopyFailure(
-        "\(ByteSize(bytes: wanted)) are needed for both sides and the server, and"
-          + " \(ByteSize(bytes: figures.availableBytes)) are available: take a smaller --memory")
-    }
+    guard wanted > availableBytes else { return nil }
+    return "\(ByteSize(bytes: wanted)) are needed for both sides and the server, and"
+      + " \(ByteSize(bytes: availableBytes)) are available: take a smaller --memory"
   }
 
   /// Runs the programs up to the stop and has their pages stored at the server.

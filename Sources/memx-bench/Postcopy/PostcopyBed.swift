@@ -30,7 +30,9 @@ final class PostcopyBed {
     target = try NetworkNamespace()
     source = try NetworkNamespace()
     let mtu = "\(mtu)"
-    try Self.ip("link", "add", Self.fillEnd, "mtu", mtu, "type", "veth", "peer", "name", Self.fillLink, "mtu", mtu)
+    try Self.ip(
+      "link", "add", Self.fillEnd, "mtu", mtu, "type", "veth", "peer", "name", Self.fillLink, "mtu",
+      mtu)
     try Self.ip(
       "link", "add", Self.serverEnd, "mtu", mtu, "type", "veth", "peer", "name", Self.targetEnd,
       "mtu", mtu, "netns", target.path)
@@ -55,7 +57,8 @@ final class PostcopyBed {
     let program = ownProgram().split(separator: "/", omittingEmptySubsequences: false)
     let memxd = program.dropLast().joined(separator: "/") + "/memxd"
     guard access(memxd, X_OK) == 0 else {
-      throw PostcopyFailure("there is no memxd beside this program (\(memxd)): build it, or install both")
+      throw PostcopyFailure(
+        "there is no memxd beside this program (\(memxd)): build it, or install both")
     }
     let bytes = pages * 4096
     return try ChildProcess(
@@ -74,7 +77,8 @@ final class PostcopyBed {
     guard let status = server.poll() else { return }
     throw PostcopyFailure(
       status & 0x7f == 0
-        ? "memxd has ended with exit status \(status >> 8)" : "memxd was ended by signal \(status & 0x7f)")
+        ? "memxd has ended with exit status \(status >> 8)"
+        : "memxd was ended by signal \(status & 0x7f)")
   }
 
   /// Limits what memxd sends to the target.
@@ -92,7 +96,8 @@ final class PostcopyBed {
     try ChildProcess.run(
       "tc",
       [
-        "qdisc", "replace", "dev", Self.serverEnd, "root", "tbf", "rate", "\(mb_s * 8)mbit", "burst",
+        "qdisc", "replace", "dev", Self.serverEnd, "root", "tbf", "rate", "\(mb_s * 8)mbit",
+        "burst",
         "\(2 * frame)", "limit", "\(1 << 20)",
       ])
     isLimited = true

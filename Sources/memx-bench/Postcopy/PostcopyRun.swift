@@ -130,7 +130,8 @@ struct PostcopyRun {
       try bed.checkServer()
       guard monotonic_ns() < end_ns else {
         throw PostcopyFailure(
-          "only \(report.fetched + report.pushed) of \(report.pages) pages have come within \(timeout_s) s")
+          "only \(report.fetched + report.pushed) of \(report.pages) pages have come within \(timeout_s) s"
+        )
       }
       usleep(2000)
     }

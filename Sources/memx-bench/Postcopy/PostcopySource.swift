@@ -64,7 +64,8 @@ struct PostcopySource {
       if wantsOrder { recencies.append(try program.recency(after: steps)) }
       let slice = memory + index * program.pages * pageBytes
       guard try !program.run(slice, steps: steps) else {
-        throw PostcopyFailure("program \(index + 1) has finished before it is to stop: stop earlier")
+        throw PostcopyFailure(
+          "program \(index + 1) has finished before it is to stop: stop earlier")
       }
       stopped.states.append(program.state)
       stopped.stepsDone.append(program.stepsDone)
