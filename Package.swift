@@ -82,7 +82,7 @@ let package = Package(
     .target(
       name: "Workloads", dependencies: ["CMemx", "Console", histogram], swiftSettings: pagePath),
     .target(
-      name: "Lab", dependencies: [subprocess, system, logging], swiftSettings: strict),
+      name: "Lab", dependencies: ["Console", subprocess, system, logging], swiftSettings: strict),
 
     .executableTarget(
       name: "memxd", dependencies: ["Daemon", argumentParser], swiftSettings: strict),

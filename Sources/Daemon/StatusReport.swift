@@ -69,12 +69,21 @@ final class StatusReport: Sendable {
       session = ServerStatus.Session(
         id: "0x" + hex(UInt64(found.id), digits: 8), link: engine.link, client: "\(found.peer)",
         mtu: found.mtu, queue_depth: found.queueDepth, credits: found.credits,
-        idle_ms: found.idle_ms)
+        idle_ms: found.idle_ms,
+        postcopy: engine.transfers.first { $0.session == found.id }.map(Self.postcopy))
     }
     return ServerStatus.Region(
       name: region.name.description, slots: region.slots, quota_pages: region.quotaPages,
       stored_pages: region.storedPages, reserved_bytes: region.reservedBytes,
       incarnation: hex(region.incarnation, digits: 16), session: session)
+  }
+
+  private static func postcopy(_ transfer: TransferReport) -> ServerStatus.Postcopy {
+    ServerStatus.Postcopy(
+      strategy: transfer.strategy, pages: transfer.pages, remaining: transfer.remaining,
+      pushed: transfer.pushed, fetched: transfer.fetched, overlapped: transfer.overlapped,
+      already_there: transfer.alreadyThere, retransmitted: transfer.retransmitted,
+      bandwidth_bytes_s: transfer.bandwidth_bytes_s)
   }
 
   private static func hex(_ value: UInt64, digits: Int) -> String {

@@ -47,6 +47,12 @@ extension ServerCounters {
       ("no_space", \.noSpace),
       ("lost_reads", \.lostReads),
       ("errors_suppressed", \.errorsSuppressed),
+      ("postcopies", \.postcopies),
+      ("pages_pushed", \.pagesPushed),
+      ("pages_fetched", \.pagesFetched),
+      ("fetches_overlapped", \.fetchesOverlapped),
+      ("pushes_repeated", \.pushesRepeated),
+      ("pushes_unwanted", \.pushesUnwanted),
     ]
   }
 }

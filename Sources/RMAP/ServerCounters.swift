@@ -30,5 +30,18 @@ public struct ServerCounters: Sendable, Equatable {
   /// Replies to errors and refusals of an attach that the rate limit held back.
   public var errorsSuppressed: UInt64 = 0
 
+  /// Post-copies begun.
+  public var postcopies: UInt64 = 0
+  /// Pages pushed, and known to have arrived.
+  public var pagesPushed: UInt64 = 0
+  /// Pages sent in a post-copy because the client asked: network faults.
+  public var pagesFetched: UInt64 = 0
+  /// Pages asked for while a push of them was on its way: not sent a second time.
+  public var fetchesOverlapped: UInt64 = 0
+  /// Pushes sent again.
+  public var pushesRepeated: UInt64 = 0
+  /// Pushed pages that the client had no use for.
+  public var pushesUnwanted: UInt64 = 0
+
   public init() {}
 }

@@ -42,6 +42,7 @@ struct Service: ~Copyable {
   private var pieces = 0
   private var start_ns: UInt64 = 0
   private var nextPublish_ns: UInt64 = 0
+  private var lastLive_ns: UInt64 = 0
 
   init(
     _ configuration: RemoteMemoryConfiguration, connection: consuming Connection,
@@ -72,6 +73,7 @@ struct Service: ~Copyable {
     memx_thread_name("memx-postcopy")
     memx_timer_slack(1)
     start_ns = monotonic_ns()
+    lastLive_ns = start_ns
     let busyPoll_ns = configuration.busyPoll_us * 1000
     var lastEvent_ns = start_ns
     while true {
@@ -85,6 +87,7 @@ struct Service: ~Copyable {
       let due_ns = connection.session.poll(
         now_ns: now_ns, sink: &connection.sender, completions: &arrivals)
       connection.sender.flush()
+      checkServer(now_ns: now_ns)
       if now_ns >= nextPublish_ns { publish(.moving, now_ns: now_ns) }
       if hasEnded { break }
       if isBusy { lastEvent_ns = now_ns }
@@ -131,6 +134,20 @@ struct Service: ~Copyable {
       arrivals.failure = error
     }
     return true
+  }
+
+  /// Gives up when the pages are gone, or their server has been silent for too long.
+  private mutating func checkServer(now_ns: UInt64) {
+    if connection.session.state == .live {
+      lastLive_ns = now_ns
+      if connection.session.grant!.lost {
+        arrivals.failure = RemoteMemoryError(
+          "the server has lost the pages that had not been moved: it was restarted, and its memory not kept")
+      }
+    } else if now_ns &- lastLive_ns > UInt64(configuration.giveUp_ms) * 1_000_000 {
+      arrivals.failure = RemoteMemoryError(
+        "no server has answered on \(configuration.link) for \(configuration.giveUp_ms) ms")
+    }
   }
 
   private var hasEnded: Bool {
@@ -192,7 +209,7 @@ struct Service: ~Copyable {
         submit(.begin, buffer: sides.begin, length: sides.beginBytes, now_ns: now_ns)
       }
     case .everything:
-      if arrivals.isComplete, connection.session.grant?.lost == false {
+      if arrivals.isComplete {
         told = .ending
         submit(.end, buffer: sides.end, length: sides.endBytes, now_ns: now_ns)
       }

@@ -96,6 +96,12 @@ extension ServerStatus {
     case "no_space": "Writes refused because quota or memory was used up."
     case "lost_reads": "Reads of pages lost with an earlier store."
     case "errors_suppressed": "Replies to errors that the rate limit held back."
+    case "postcopies": "Post-copies begun."
+    case "pages_pushed": "Pages pushed in post-copy, and known to have arrived."
+    case "pages_fetched": "Pages sent in post-copy because the client asked: network faults."
+    case "fetches_overlapped": "Pages asked for while a push of them was on its way."
+    case "pushes_repeated": "Pushes sent again."
+    case "pushes_unwanted": "Pushed pages that the client had no use for."
     default: "Events named \(name)."
     }
   }

@@ -107,10 +107,12 @@ public struct ServerStatus: Codable, Sendable, Equatable {
     public var credits: Int
     /// Since the client was last heard.
     public var idle_ms: UInt64
+    /// Its post-copy; left out when there is none.
+    public var postcopy: Postcopy?
 
     public init(
       id: String, link: String, client: String, mtu: Int, queue_depth: Int, credits: Int,
-      idle_ms: UInt64
+      idle_ms: UInt64, postcopy: Postcopy? = nil
     ) {
       self.id = id
       self.link = link
@@ -119,6 +121,43 @@ public struct ServerStatus: Codable, Sendable, Equatable {
       self.queue_depth = queue_depth
       self.credits = credits
       self.idle_ms = idle_ms
+      self.postcopy = postcopy
+    }
+  }
+
+  /// A post-copy under way, in pages.
+  public struct Postcopy: Codable, Sendable, Equatable {
+    public var strategy: String
+    /// That the client did not have at the beginning.
+    public var pages: UInt64
+    /// Of these, neither pushed nor fetched yet.
+    public var remaining: UInt64
+    public var pushed: UInt64
+    /// Sent because the client asked: network faults.
+    public var fetched: UInt64
+    /// Asked for while a push of them was on its way.
+    public var overlapped: UInt64
+    /// Pushed, but the client had no use for them.
+    public var already_there: UInt64
+    /// Sent again.
+    public var retransmitted: UInt64
+    /// Measured bandwidth of the push.
+    public var bandwidth_bytes_s: UInt64
+
+    public init(
+      strategy: String, pages: UInt64, remaining: UInt64, pushed: UInt64, fetched: UInt64,
+      overlapped: UInt64, already_there: UInt64, retransmitted: UInt64,
+      bandwidth_bytes_s: UInt64
+    ) {
+      self.strategy = strategy
+      self.pages = pages
+      self.remaining = remaining
+      self.pushed = pushed
+      self.fetched = fetched
+      self.overlapped = overlapped
+      self.already_there = already_there
+      self.retransmitted = retransmitted
+      self.bandwidth_bytes_s = bandwidth_bytes_s
     }
   }
 

@@ -65,9 +65,3 @@ struct BenchSwap: AsyncParsableCommand {
 }
 
 extension SwapSystem: ExpressibleByArgument {}
-
-extension Result where Failure == any Error {
-  fileprivate init(_ body: () async throws -> Success) async {
-    do { self = .success(try await body()) } catch { self = .failure(error) }
-  }
-}

@@ -18,3 +18,10 @@ enum Interruption {
     return result
   }
 }
+
+extension Result where Failure == any Error {
+  /// What `body` returns or throws.
+  init(_ body: () async throws -> Success) async {
+    do { self = .success(try await body()) } catch { self = .failure(error) }
+  }
+}

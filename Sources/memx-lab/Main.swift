@@ -5,5 +5,7 @@ import ArgumentParser
   static let configuration = CommandConfiguration(
     commandName: "memx-lab",
     abstract: "Boots guests and puts memx through scenarios.",
-    subcommands: [Setup.self, List.self, Run.self, BenchSwap.self, Clean.self])
+    subcommands: [
+      Setup.self, List.self, Run.self, BenchSwap.self, BenchQEMU.self, Clean.self,
+    ])
 }

@@ -63,7 +63,11 @@ import Testing
     #expect(report.alreadyThere == 0)
     #expect(report.pushed + report.fetched == UInt64(Self.pages), "\(report)")
     if strategy == "demand-only" { #expect(report.pushed == 0) }
-    print(mtu, strategy, report)
+    let status = try bed.server.wait(for: "the end of the session") {
+      $0.regions[0].session == nil
+    }
+    #expect(status.links[0].counters["pages_pushed"] == report.pushed)
+    #expect(status.links[0].counters["pages_fetched"] == report.fetched)
   }
 
   @Test("A page that the program has written is not overwritten")
@@ -92,5 +96,119 @@ import Testing
     let memory = try bed.attach { $0.strategy = "psychic" }
     let error = #expect(throws: RemoteMemoryError.self) { try memory.waitUntilComplete() }
     #expect(error?.description.contains("psychic") == true)
+  }
+
+  @Test("A push goes on where it stopped when the link was down", arguments: [1, 10, 60])
+  func linkDown(seconds: UInt32) throws {
+    let bed = try Bed(mtu: 9000)
+    let memory = try bed.attach {
+      $0.strategy = "push"
+      $0.rate_bytes_s = 20_000_000
+    }
+    let base = try #require(memory.base)
+    #expect(Self.isRight(base, Self.pages - 1))
+    usleep(200_000)
+    try bed.network.setServerLink(up: false)
+    let before = memory.report
+    #expect(before.phase == .moving)
+    #expect(before.pushed > 0 && before.pushed < UInt64(Self.pages) * 3 / 4, "\(before)")
+    sleep(seconds)
+    try bed.network.setServerLink(up: true)
+    for slot in 0..<Self.pages { #expect(Self.isRight(base, slot), "slot \(slot)") }
+    try memory.waitUntilComplete()
+    let report = memory.report
+    // The server's session lasts 30 s; only then is there a new one.
+    #expect(report.sessions == (seconds > 30 ? 2 : 1))
+    // What was on its way when the link went down may have come twice, and no more than that.
+    #expect(report.alreadyThere <= UInt64(Wire.pushWindow), "\(report)")
+  }
+
+  @Test("A restarted server whose arena was kept goes on; one that lost it is an error")
+  func serverRestarts() throws {
+    let arena = try TemporaryDirectory(under: "/dev/shm")
+    for isKept in [true, false] {
+      let options = isKept ? ["--arena", arena.path] : []
+      let bed = try Bed(mtu: 9000, options: options)
+      let memory = try bed.attach {
+        $0.strategy = "push"
+        $0.rate_bytes_s = 20_000_000
+      }
+      let base = try #require(memory.base)
+      #expect(Self.isRight(base, 0))
+      usleep(200_000)
+      bed.server.signal(SIGKILL)
+      _ = bed.server.waitForEnd()
+      let again = try MemxdProcess(
+        bed.network, ["--memory", "64M", "--region", "vm:16M"] + options)
+      if isKept {
+        for slot in 0..<Self.pages { #expect(Self.isRight(base, slot), "slot \(slot)") }
+        try memory.waitUntilComplete()
+        #expect(memory.report.sessions == 2)
+        #expect(memory.report.alreadyThere <= UInt64(Wire.pushWindow))
+      } else {
+        let error = #expect(throws: RemoteMemoryError.self) { try memory.waitUntilComplete() }
+        #expect(error?.description.contains("lost") == true)
+        #expect(Self.isRight(base, 0))
+      }
+      #expect(again.pid > 0)
+    }
+  }
+
+  @Test("Hints that name slots past the end, or twice, do no harm")
+  func wildHints() throws {
+    let bed = try Bed(mtu: 9000)
+    let memory = try bed.attach {
+      $0.strategy = "push+lru"
+      $0.order = (0..<300).flatMap { index in
+        [
+          Extent(slot: UInt64(index * 7), count: 30), Extent(slot: 4090, count: 4000),
+          Extent(slot: .max, count: .max), Extent(slot: 1 << 40, count: 1),
+        ]
+      }
+    }
+    let base = try #require(memory.base)
+    for slot in 0..<Self.pages { #expect(Self.isRight(base, slot), "slot \(slot)") }
+    try memory.waitUntilComplete()
+    #expect(memory.report.alreadyThere == 0)
+  }
+
+  @Test("A mapping larger than the region is refused")
+  func tooLarge() throws {
+    let bed = try Bed(mtu: 9000)
+    let name = RegionName("vm")!
+    let network = bed.network
+    let error = #expect(throws: RemoteMemoryError.self) {
+      try inNamespace(network.client) {
+        let own = try OwnMemory(pages: UInt64(Self.pages + 1))
+        let userfaultfd = try Userfaultfd()
+        try userfaultfd.register(address: own.address, length: own.length)
+        var table = UserfaultfdTable()
+        try table.append(userfaultfd)
+        var configuration = RemoteMemoryConfiguration(link: network.clientLink, region: name)
+        configuration.mtu = network.mtu
+        _ = try RemoteMemory(
+          configuration, areas: [Area(address: own.address, pages: own.pages)],
+          userfaultfds: table)
+      }
+    }
+    #expect(error?.description.contains("\(Self.pages)") == true, "\(error?.description ?? "")")
+  }
+
+  @Test("A client that vanished in the middle of a push leaves the region to the next")
+  func clientVanishes() throws {
+    let bed = try Bed(mtu: 9000, options: ["--session-timeout-ms", "1000"])
+    let first = try bed.attach { $0.rate_bytes_s = 20_000_000 }
+    #expect(Self.isRight(try #require(first.base), 9))
+    // Silent from now on, its goodbye too.
+    try bed.network.setServerLink(up: false)
+    first.stop()
+    #expect(throws: RemoteMemoryError.self) { try first.waitUntilComplete() }
+    _ = try bed.server.wait(for: "the session to expire") { $0.regions[0].session == nil }
+    try bed.network.setServerLink(up: true)
+    let memory = try bed.attach()
+    let base = try #require(memory.base)
+    for slot in 0..<Self.pages { #expect(Self.isRight(base, slot), "slot \(slot)") }
+    try memory.waitUntilComplete()
+    #expect(memory.report.pushed + memory.report.fetched == UInt64(Self.pages))
   }
 }

@@ -20,24 +20,12 @@ public struct Bed: Sendable {
     _ body: @Sendable (Bed) async throws -> R
   ) async throws -> R {
     let parts = try await lab.parts(for: series, withModule: withModule)
-    let directory: FilePath
-    if let logs {
-      try await Command.run(["rm", "-rf", "--", logs.string])
-      try Files.makeDirectory(logs)
-      directory = logs
-    } else {
-      directory = FilePath(try await Command.run(["mktemp", "-d", "-t", "memx-lab.XXXXXX"]))
-    }
-    do {
-      let result = try await Namespace.with { namespace in
+    return try await LogDirectory.with(logs) { directory in
+      try await Namespace.with { namespace in
         try await namespace.addTap("tap0", mtu: 9000)
         return try await body(
           Bed(parts: parts, namespace: namespace, directory: directory, progress: lab.progress))
       }
-      if logs == nil { try await Command.run(["rm", "-rf", directory.string]) }
-      return result
-    } catch {
-      throw LabError("\(error)", remedy: "the logs are in \(directory)")
     }
   }
 

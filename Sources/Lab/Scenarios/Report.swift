@@ -8,6 +8,7 @@ public struct Report: Sendable {
     case number(Double)
     case count(Int)
     case text(String)
+    case flag(Bool)
 
     public func encode(to encoder: any Encoder) throws {
       var container = encoder.singleValueContainer()
@@ -15,6 +16,7 @@ public struct Report: Sendable {
       case .number(let value): try container.encode((value * 1000).rounded() / 1000)
       case .count(let value): try container.encode(value)
       case .text(let value): try container.encode(value)
+      case .flag(let value): try container.encode(value)
       }
     }
 
@@ -24,6 +26,7 @@ public struct Report: Sendable {
       case .number(let value): "\((value * 10).rounded() / 10)"
       case .count(let value): "\(value)"
       case .text(let value): value
+      case .flag(let value): value ? "yes" : "no"
       }
     }
   }

@@ -86,6 +86,7 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.pages = transfer.pages
       pushes[index] = push
       pushing += 1
+      counters.postcopies += 1
       tags[at].done = true
       tags[at].status = .ok
       replyBegun(transfer.pages, header, session: index, sink: &sink)
@@ -132,10 +133,13 @@ extension ServerCore where Store: ~Copyable {
     }
     // One on its way when the post-copy ended.
     guard let push = pushes[index] else { return }
+    let before = push.pointee.report
     let isValid = push.pointee.acknowledged(
       first: header.generationNumber, behind: header.slotIndex, credits: Int(header.creditCount),
       unused: UInt32(truncatingIfNeeded: header.slotCount), now_ns: now_ns)
     if !isValid { counters.badMessages += 1 }
+    counters.pagesPushed += push.pointee.report.pushed - before.pushed
+    counters.pushesUnwanted += push.pointee.report.alreadyThere - before.alreadyThere
   }
 
   /// A READ during post-copy: moves the strategy's pivots. False when a push of the page is on its way, so that
@@ -148,9 +152,13 @@ extension ServerCore where Store: ~Copyable {
     }
     if push.pointee.covers(header.slotIndex), header.attempt == 0 {
       push.pointee.report.overlapped += 1
+      counters.fetchesOverlapped += 1
       return false
     }
-    if header.attempt == 0 { push.pointee.report.fetched += 1 }
+    if header.attempt == 0 {
+      push.pointee.report.fetched += 1
+      counters.pagesFetched += 1
+    }
     _ = push.pointee.withdraw(header.slotIndex)
     store.fault(
       table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
@@ -197,6 +205,7 @@ extension ServerCore where Store: ~Copyable {
       sendPush(
         push, session: index, number: lost.number, slot: lost.entry.slot,
         attempt: lost.entry.attempt, isEnd: lost.entry.isEnd, sink: &sink)
+      counters.pushesRepeated += 1
       count += 1
     }
     guard !push.pointee.hasEnded else { return }
