@@ -78,14 +78,14 @@ import Testing
     bench.standardOutput = FileHandle.nullDevice
     try bench.run()
     // The server, and the programs at the source or the target.
-    let children = try waitFor("children") {
-      let children = children(of: bench.processIdentifier)
+    let children = try waitFor("children") { () -> [Int32]? in
+      let children = self.children(of: bench.processIdentifier)
       return children.count >= 3 ? children : nil
     }
     kill(bench.processIdentifier, SIGKILL)
     bench.waitUntilExit()
     for child in children {
-      _ = try waitFor("the end of \(child)") { isRunning(child) ? nil : true }
+      _ = try waitFor("the end of \(child)") { isRunning(child) ? nil : child }
     }
   }
 
