@@ -35,6 +35,9 @@ let package = Package(
     .executable(name: "memxctl", targets: ["memxctl"]),
     .executable(name: "memx-bench", targets: ["memx-bench"]),
     .executable(name: "memx-lab", targets: ["memx-lab"]),
+    .library(name: "RemoteMemory", targets: ["RemoteMemory", "RMAP"]),
+    // For C programs; tools/libmemx makes it fit for any compiler.
+    .library(name: "memx", type: .static, targets: ["libmemx"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -64,6 +67,10 @@ let package = Package(
     .target(
       name: "RemoteMemory", dependencies: ["CMemx", "RMAP", "Links", system],
       swiftSettings: pagePath),
+    // memx.h, the interface of libmemx.
+    .target(name: "CLibMemx", cSettings: c),
+    .target(
+      name: "libmemx", dependencies: ["CLibMemx", "RemoteMemory", "RMAP"], swiftSettings: strict),
     .target(name: "Telemetry", swiftSettings: pagePath),
     .target(
       name: "MemoryServer",
@@ -122,6 +129,12 @@ let package = Package(
     .testTarget(
       name: "RemoteMemoryTests",
       dependencies: ["RemoteMemory", "CMemx", "RMAP", "CTestSupport", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "LibMemxTests",
+      dependencies: [
+        "CLibMemx", "libmemx", "CMemx", "RMAP", "RemoteMemory", "Links", "TestSupport", "memxd",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "RMAPTests", dependencies: ["RMAP", "CRMAP", "CMemx"], swiftSettings: strict),

@@ -7,7 +7,13 @@ import SystemPackage
 /// Why a link cannot be used: what was wrong, where, and what to do.
 public struct LinkError: Error, CustomStringConvertible, Sendable {
   public let description: String
-  init(_ description: String) { self.description = description }
+  /// The errno value behind it.
+  public let code: Int32
+
+  init(_ description: String, code: Int32) {
+    self.description = description
+    self.code = code
+  }
 }
 
 /// Frames of the RMAP EtherType on one Ethernet interface, received through a ring that is shared with
@@ -46,10 +52,10 @@ public struct EthernetLink: ~Copyable {
   ///   - ringFrames: frames to hold when nobody reads them; the ring takes so many times the MTU of
   ///     locked kernel memory.
   ///   - mtu: 0 for the interface's.
-  public init(_ name: String, ringFrames: Int = 4096, mtu: Int = 0) throws {
+  public init(_ name: String, ringFrames: Int = 4096, mtu: Int = 0) throws(LinkError) {
     let packet = UnsafeMutablePointer<memx_packet>.allocate(capacity: 1)
     packet.initialize(to: memx_packet())
-    do {
+    do throws(LinkError) {
       try Self.open(packet, name, ringFrames: ringFrames, mtu: mtu)
     } catch {
       packet.deallocate()
@@ -64,18 +70,19 @@ public struct EthernetLink: ~Copyable {
 
   private static func open(
     _ packet: UnsafeMutablePointer<memx_packet>, _ name: String, ringFrames: Int, mtu: Int
-  ) throws {
+  ) throws(LinkError) {
     var step: UnsafePointer<CChar>?
     let limit = Int32(mtu == 0 ? Wire.maxMTU : min(mtu, Wire.maxMTU))
     let code = memx_packet_open(packet, name, Wire.etherType, UInt32(ringFrames), limit, &step)
     guard code == 0 else {
       let what = step.map { String(cString: $0) } ?? "open"
-      throw LinkError("link \(name): cannot \(what): \(Errno(rawValue: code))")
+      throw LinkError("link \(name): cannot \(what): \(Errno(rawValue: code))", code: code)
     }
     guard packet.pointee.mtu >= Wire.minMTU else {
       memx_packet_close(packet)
       throw LinkError(
-        "link \(name): its MTU is \(packet.pointee.mtu); RMAP needs at least \(Wire.minMTU)")
+        "link \(name): its MTU is \(packet.pointee.mtu); RMAP needs at least \(Wire.minMTU)",
+        code: EINVAL)
     }
   }
 

@@ -9,9 +9,16 @@ public final class LinkThread: Sendable {
 
   public init(_ body: @escaping @Sendable () -> Void) { self.body = body }
 
+  /// It has all signals blocked: a handler of the program's may touch memory that only this thread can bring.
+  ///
   /// - Throws: `LinkError` when the system has no thread for it.
   public func start() throws(LinkError) {
     let box = Unmanaged.passRetained(self)
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
     let code = handle.withLock { handle in
       pthread_create(
         &handle, nil,
@@ -23,7 +30,7 @@ public final class LinkThread: Sendable {
     }
     guard code == 0 else {
       box.release()
-      throw LinkError("cannot start a thread: \(String(cString: strerror(code)))")
+      throw LinkError("cannot start a thread: \(String(cString: strerror(code)))", code: code)
     }
   }
 

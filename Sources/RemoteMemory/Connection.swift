@@ -18,6 +18,7 @@ struct Connection: ~Copyable {
   static func open(
     _ configuration: RemoteMemoryConfiguration
   ) throws(RemoteMemoryError) -> Connection {
+    try configuration.check()
     var connection = Connection(configuration, link: try openLink(configuration))
     try connection.attach(configuration)
     return connection
@@ -36,10 +37,10 @@ struct Connection: ~Copyable {
   private static func openLink(
     _ configuration: RemoteMemoryConfiguration
   ) throws(RemoteMemoryError) -> EthernetLink {
-    do {
+    do throws(LinkError) {
       return try EthernetLink(
         configuration.link, ringFrames: 2048, mtu: configuration.mtu ?? 0)
-    } catch { throw RemoteMemoryError("\(error)") }
+    } catch { throw RemoteMemoryError("\(error)", code: error.code) }
   }
 
   private mutating func attach(
@@ -52,7 +53,8 @@ struct Connection: ~Copyable {
       guard now_ns < end_ns else {
         throw RemoteMemoryError(
           "no server answered on \(configuration.link) within \(configuration.attachTimeout_ms) ms: is memxd"
-            + " running on the other end, with a region '\(configuration.region)', and the link up?"
+            + " running on the other end, with a region '\(configuration.region)', and the link up?",
+          code: ETIMEDOUT
         )
       }
       while let frame = link.next() {
@@ -64,7 +66,7 @@ struct Connection: ~Copyable {
       if session.state == .attaching { link.wait(timeout_ms: 10) }
     }
     if case .refused(let status) = session.state {
-      throw RemoteMemoryError("region '\(configuration.region)': \(status)")
+      throw RemoteMemoryError("region '\(configuration.region)': \(status)", code: status.code)
     }
   }
 

@@ -56,6 +56,11 @@ public struct HandOver: ~Copyable {
   /// The userfaultfd, to be put into a service's table.
   public consuming func take() -> Userfaultfd { userfaultfd }
 
+  /// - Throws: when a message with these mappings would not be taken: see above.
+  public static func check(_ mappings: [HandedMapping]) throws(RemoteMemoryError) {
+    try HandOverText.check(mappings)
+  }
+
   /// Sends `userfaultfd`, whose ranges are registered, to the process at the other end.
   public static func send(
     _ userfaultfd: borrowing Userfaultfd, mappings: [HandedMapping], over socket: Int32
@@ -85,7 +90,7 @@ public struct HandOver: ~Copyable {
       let text = try receiveText(from: socket, timeout_ms: timeout_ms, &descriptor)
       let mappings = try HandOverText.parse(text)
       guard descriptor >= 0 else {
-        throw RemoteMemoryError("handed over: mappings without a descriptor")
+        throw RemoteMemoryError("handed over: mappings without a descriptor", code: EPROTO)
       }
       return HandOver(try Userfaultfd(adopting: descriptor), mappings: mappings)
     } catch {
@@ -102,13 +107,15 @@ public struct HandOver: ~Copyable {
     let end_ns = monotonic_ns() + UInt64(max(0, timeout_ms)) * 1_000_000
     while !HandOverText.isWhole(bytes[..<count]) {
       guard count < maxBytes else {
-        throw RemoteMemoryError("handed over: a message of more than \(maxBytes) bytes")
+        throw RemoteMemoryError(
+          "handed over: a message of more than \(maxBytes) bytes", code: EPROTO)
       }
       let now_ns = monotonic_ns()
       let left_ms = now_ns < end_ns ? Int32((end_ns - now_ns + 999_999) / 1_000_000) : 0
       var polled = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
       guard poll(&polled, 1, left_ms) != 0 else {
-        throw RemoteMemoryError("handed over: no whole message within \(timeout_ms) ms")
+        throw RemoteMemoryError(
+          "handed over: no whole message within \(timeout_ms) ms", code: ETIMEDOUT)
       }
       var more: Int32 = -1
       let received = bytes.withUnsafeMutableBytes {
@@ -116,15 +123,16 @@ public struct HandOver: ~Copyable {
       }
       if more >= 0 && descriptor >= 0 {
         close(more)
-        throw RemoteMemoryError("handed over: more than one descriptor")
+        throw RemoteMemoryError("handed over: more than one descriptor", code: EPROTO)
       }
       if more >= 0 { descriptor = more }
       guard received != -Int(E2BIG) else {
-        throw RemoteMemoryError("handed over: more than one descriptor")
+        throw RemoteMemoryError("handed over: more than one descriptor", code: EPROTO)
       }
       guard received >= 0 else { throw .system("handed over", Int32(-received)) }
       guard received > 0 else {
-        throw RemoteMemoryError("handed over: the other end closed before the message was whole")
+        throw RemoteMemoryError(
+          "handed over: the other end closed before the message was whole", code: EPIPE)
       }
       count += received
     }

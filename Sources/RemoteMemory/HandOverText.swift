@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import RMAP
 
 /// The JSON of a hand-over. Foundation's parser would weigh more than all the rest of the library.
@@ -84,7 +85,7 @@ enum HandOverText {
       try reader.expect(":")
       guard let number = try reader.scalar() else { continue }
       guard members.updateValue(number, forKey: name) == nil else {
-        throw RemoteMemoryError("handed over: \"\(name)\" twice in one mapping")
+        throw RemoteMemoryError("handed over: \"\(name)\" twice in one mapping", code: EPROTO)
       }
     } while reader.take(",")
     try reader.expect("}")
@@ -92,7 +93,8 @@ enum HandOverText {
       let offset = members["offset"]
     else {
       throw RemoteMemoryError(
-        "handed over: a mapping needs the numbers base_host_virt_addr, size and offset")
+        "handed over: a mapping needs the numbers base_host_virt_addr, size and offset",
+        code: EPROTO)
     }
     let page = members["page_size"] ?? members["page_size_kib"] ?? UInt64(Wire.pageBytes)
     guard page == UInt64(Wire.pageBytes) else {
@@ -113,7 +115,8 @@ enum HandOverText {
     }
 
     private func wrong(_ wanted: String) -> RemoteMemoryError {
-      RemoteMemoryError("handed over: \(wanted) expected at byte \(at) of the message")
+      RemoteMemoryError(
+        "handed over: \(wanted) expected at byte \(at) of the message", code: EPROTO)
     }
 
     mutating func take(_ character: Unicode.Scalar) -> Bool {

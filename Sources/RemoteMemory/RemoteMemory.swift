@@ -64,7 +64,9 @@ public final class RemoteMemory: Sendable {
     address = memory == nil ? 0 : UInt(areas[0].address)
     self.memory = memory
     thread = LinkThread { box.service.run() }
-    do { try thread.start() } catch { throw RemoteMemoryError("\(error)") }
+    do { try thread.start() } catch {
+      throw RemoteMemoryError("\(error)", code: error.code)
+    }
   }
 
   deinit {
@@ -83,10 +85,16 @@ public final class RemoteMemory: Sendable {
 
   /// Waits until every page has come.
   ///
+  /// - Parameter timeout_ms: below 0 for as long as it takes.
+  /// - Returns: whether they have, in this time.
   /// - Throws: `RemoteMemoryError`: why they cannot come any more.
-  public func waitUntilComplete() throws(RemoteMemoryError) {
-    let report = state.waitForEnd()
-    if let failure = report.failure { throw RemoteMemoryError(failure) }
+  @discardableResult
+  public func waitUntilComplete(timeout_ms: Int32 = -1) throws(RemoteMemoryError) -> Bool {
+    guard let report = state.waitForEnd(timeout_ms: timeout_ms) else { return false }
+    if let failure = report.failure {
+      throw RemoteMemoryError(failure, code: report.failureCode)
+    }
+    return true
   }
 }
 

@@ -30,4 +30,22 @@ public struct RemoteMemoryConfiguration: Sendable {
     self.link = link
     self.region = region
   }
+
+  /// - Throws: when a value is outside of what a session can have.
+  func check() throws(RemoteMemoryError) {
+    guard (1...Wire.maxQueueDepth).contains(queueDepth) else {
+      throw RemoteMemoryError(
+        "a queue depth of \(queueDepth) requests: 1 to \(Wire.maxQueueDepth) can be outstanding")
+    }
+    guard strategy.utf8.count <= Wire.strategyBytes else {
+      throw RemoteMemoryError(
+        "strategy '\(strategy)': names have at most \(Wire.strategyBytes) bytes")
+    }
+    guard mtu.map({ $0 >= Wire.minMTU }) ?? true else {
+      throw RemoteMemoryError("an MTU of \(mtu!): at least \(Wire.minMTU) is needed")
+    }
+    guard attachTimeout_ms >= 0, giveUp_ms > 0 else {
+      throw RemoteMemoryError("a time limit is negative, or leaves no time for a page")
+    }
+  }
 }

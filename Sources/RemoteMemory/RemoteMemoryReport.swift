@@ -50,6 +50,8 @@ public struct RemoteMemoryReport: Sendable, Equatable {
   public var cpu_us: UInt64 = 0
   /// Why it has ended before it was complete.
   public var failure: String?
+  /// The errno value that comes nearest to it, 0 when there is none.
+  public var failureCode: Int32 = 0
 
   public init() {}
 }

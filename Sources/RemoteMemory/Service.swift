@@ -142,7 +142,8 @@ struct Service: ~Copyable {
       lastLive_ns = now_ns
       if connection.session.grant!.lost {
         arrivals.failure = RemoteMemoryError(
-          "the server has lost the pages that had not been moved: it was restarted, and its memory not kept")
+          "the server has lost the pages that had not been moved: it was restarted, and its memory not kept"
+        )
       }
     } else if now_ns &- lastLive_ns > UInt64(configuration.giveUp_ms) * 1_000_000 {
       arrivals.failure = RemoteMemoryError(
@@ -259,7 +260,7 @@ struct Service: ~Copyable {
         arrivals.failure = RemoteMemoryError(
           status == .noStrategy
             ? "the server does not know the strategy '\(configuration.strategy)'"
-            : "the server refuses the post-copy: \(status)")
+            : "the server refuses the post-copy: \(status)", code: status.code)
       }
     }
     arrivals.told.removeAll(keepingCapacity: true)
@@ -281,6 +282,7 @@ struct Service: ~Copyable {
     report.srtt_ns = connection.session.srtt_ns
     report.cpu_us = threadCPU_us()
     report.failure = arrivals.failure?.description
+    report.failureCode = arrivals.failure?.code ?? 0
     shared.publish(report)
   }
 
@@ -290,7 +292,7 @@ struct Service: ~Copyable {
     connection.sender.flush()
     let isComplete = told == .ended
     if !isComplete, arrivals.failure == nil {
-      arrivals.failure = RemoteMemoryError("stopped before every page had come")
+      arrivals.failure = RemoteMemoryError("stopped before every page had come", code: ECANCELED)
     }
     if isComplete { arrivals.placer.release() } else { arrivals.placer.loseMissing() }
     publish(isComplete ? .complete : .ended, now_ns: monotonic_ns())

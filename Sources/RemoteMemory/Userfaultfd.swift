@@ -93,13 +93,15 @@ public struct Userfaultfd: ~Copyable {
 
   private static func refusal(call: Int32, device: Int32) -> RemoteMemoryError {
     guard call != ENOSYS else {
-      return RemoteMemoryError("userfaultfd: the kernel has none (CONFIG_USERFAULTFD)")
+      return RemoteMemoryError(
+        "userfaultfd: the kernel has none (CONFIG_USERFAULTFD)", code: ENOSYS)
     }
     return RemoteMemoryError(
       "userfaultfd is not permitted: userfaultfd(2): \(String(cString: strerror(call)));"
         + " /dev/userfaultfd: \(String(cString: strerror(device))). Give the program CAP_SYS_PTRACE,"
         + " or its user read and write access to /dev/userfaultfd,"
-        + " or set the sysctl vm.unprivileged_userfaultfd to 1")
+        + " or set the sysctl vm.unprivileged_userfaultfd to 1",
+      code: EPERM)
   }
 
   // MARK: Ranges

@@ -42,10 +42,14 @@ import Testing
     ("a:1G,quota=2G", "region a: its quota is 2147483648 bytes; 1 to its size, 1073741824"),
     ("a:1G,quota=x", "quota of region a: 'x' is no size"),
     (
-      "a:1G,token", "region a: 'token' is not quota=SIZE, token=TEXT, token_file=PATH or client=MAC"
+      "a:1G,token",
+      "region a: 'token' is not quota=SIZE, token=TEXT, token_file=PATH, client=MAC, strategy=NAME"
     ),
     ("a:1G,", "region a: '' is not quota=SIZE"),
-    ("a:1G,size=1", "region a: 'size' is unknown; quota, token, token_file and client are allowed"),
+    (
+      "a:1G,size=1",
+      "region a: 'size' is unknown; quota, token, token_file, client, strategy and push_rate are allowed"
+    ),
     ("a:1G,token=x,token=y", "region a: has two tokens; one is allowed"),
     ("a:1G,token=123456789012345678901234567890123", "its token has 33 bytes; 1 to 32 are allowed"),
     ("a:1G,client=52:54", "'52:54' is not a client's address; write one like 52:54:00:12:34:56"),

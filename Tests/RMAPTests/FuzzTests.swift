@@ -61,6 +61,9 @@ import Testing
       let from = random.once(in: 50) ? MACAddress.broadcast : hostile
       let toGroup = random.once(in: 20)
       let replies = server.frames(frame, from: from, toGroup: toGroup)
+      if server.pushes().contains(where: { $0.to != hostile }) {
+        Issue.record("frame \(number): pushes to others")
+      }
       let most = (frame.count / Wire.headerBytes + 1) * (3 * Wire.headerBytes + Wire.pageBytes)
       let bytes = replies.reduce(0) { $0 + $1.bytes.count }
       if !replies.isEmpty,
@@ -85,6 +88,7 @@ import Testing
     #expect(counters.badChecksums > 0 && counters.badVersions > 0 && counters.badOpcodes > 0)
     #expect(counters.badMessages > 0 && counters.badSessions > 0 && counters.outOfRange > 0)
     #expect(counters.staleRequests > 0 && counters.truncatedFrames > 0 && counters.noSpace > 0)
+    #expect(counters.postcopies > 0 && counters.pagesPushed > 0)
     server.finish()
   }
 

@@ -155,7 +155,7 @@ package final class UserClient: @unchecked Sendable {
 
   // MARK: Pages
 
-  private static func stamp(_ page: UnsafeMutableRawPointer, slot: UInt64, version: UInt64) {
+  package static func stamp(_ page: UnsafeMutableRawPointer, slot: UInt64, version: UInt64) {
     var x = seed(slot: slot, version: version)
     for offset in stride(from: 0, to: Wire.pageBytes, by: 8) {
       page.storeBytes(of: advance(&x), toByteOffset: offset, as: UInt64.self)

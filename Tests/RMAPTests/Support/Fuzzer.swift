@@ -58,7 +58,9 @@ struct Fuzzer {
 
   private mutating func nearlyRight() -> [UInt8] {
     let request = asked.isEmpty || random.once(in: 2) ? nil : asked[random.below(asked.count)]
-    let opcode = request?.opcode ?? random.pick([1, 2, 2, 3, 3, 3, 4, 5, 6, 7, 8] as [UInt8])
+    let opcode =
+      request?.opcode
+      ?? random.pick([1, 2, 2, 3, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 13, 14] as [UInt8])
     var header = Header(
       opcode: replies ? opcode | Opcode.replyBit : opcode, attempt: UInt8(random.below(3)),
       session: random.once(in: 4) ? random.pick(sessions) : sessions[0],
@@ -85,7 +87,20 @@ struct Fuzzer {
           queueDepth: UInt16(random.below(600))
         ).payload
     case 4: header.count = UInt32(random.within(1...8)).littleEndian
+    case 11 where replies: payload = [UInt8](repeating: 0, count: 16)
+    case 9...14 where !replies: payload = postcopy(opcode, &header)
     default: break
+    }
+    // To a client, a push that answers nothing.
+    if replies, random.once(in: 6) {
+      header = Header(
+        opcode: Opcode.push.rawValue, session: sessions[0], generation: UInt32(random.below(80)),
+        slot: UInt64(random.below(64)), ahead: Int8(truncatingIfNeeded: random.next()),
+        count: UInt32(random.below(70)))
+      let piece = random.below(8)
+      header.fragments = piece < 3 ? 1 << UInt8(piece) : piece == 3 ? 0 : Wire.allFragments
+      payload = piece < 3 ? fragment(piece, of: contents) : piece > 4 ? contents : []
+      return spoiled(header, payload)
     }
     if carriesPage {
       let piece = random.below(8)
@@ -96,6 +111,33 @@ struct Fuzzer {
     }
     if opcode == 8, !random.once(in: 20) { header.opcode = Opcode.flush.rawValue }
     return spoiled(header, payload)
+  }
+
+  /// The payload of what belongs to a post-copy, and what its header says.
+  private mutating func postcopy(_ opcode: UInt8, _ header: inout Header) -> [UInt8] {
+    switch opcode {
+    case 9:
+      header.count = UInt32(random.below(40)).littleEndian
+      var payload = [UInt8](repeating: 0, count: random.within(1...5) * Wire.extentBytes)
+      for index in 0..<payload.count / Wire.extentBytes {
+        let extent = Extent(slot: UInt64(random.below(80)), count: UInt32(random.below(90)))
+        payload.withUnsafeMutableBytes { extent.store(in: $0.baseAddress!, at: index) }
+      }
+      return payload
+    case 10: return (0..<random.within(1...9)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    case 11:
+      return BeginRequest(
+        strategy: random.pick(["", "push", "demand-only", "no-such"]),
+        rate_bytes_s: random.once(in: 2) ? 0 : UInt64(random.below(1_000_000)),
+        extents: random.below(50), window: random.within(1...64)
+      ).payload
+    case 13:
+      header.credits = UInt16(random.within(0...65)).littleEndian
+      header.generation = UInt32(random.below(9)).littleEndian
+      header.slot = (random.next() & random.next()).littleEndian
+      return []
+    default: return EndRequest(unused: UInt64(random.below(9))).payload
+    }
   }
 
   /// The message with perhaps something wrong in it.

@@ -39,6 +39,15 @@ final class ServerHarness {
     Received.all(in: frames(frame, from: peer, toGroup: toGroup))
   }
 
+  /// Lets the server push.
+  ///
+  /// - Returns: what it sends.
+  func pushes() -> [Frame] {
+    _ = core.push(now_ns: now_ns, sink: &packer)
+    defer { store.flushed() }
+    return packer.flush()
+  }
+
   /// Asks for a session.
   ///
   /// - Returns: the header of the reply, nil when there is none.
