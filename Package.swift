@@ -155,6 +155,13 @@ let package = Package(
       dependencies: ["Control", "Console", "memxctl", argumentParser, subprocess, system],
       swiftSettings: strict),
     .testTarget(
+      name: "PostcopyTests",
+      dependencies: [
+        "RMAP", "RemoteMemory", "Workloads", "memx-bench", "memxd", argumentParser, subprocess,
+        system,
+      ],
+      swiftSettings: strict),
+    .testTarget(
       name: "WorkloadsTests",
       dependencies: [
         "Workloads", "CMemx", "Console", "memx-bench", argumentParser, histogram, subprocess,

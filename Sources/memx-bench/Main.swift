@@ -5,6 +5,9 @@ import ArgumentParser
   static let configuration = CommandConfiguration(
     commandName: "memx-bench",
     abstract:
-      "Measures remote memory: a server by itself, swap as programs feel it, and page faults.",
-    subcommands: [Rmap.self, Swap.self, SwapWorker.self, Userfault.self, Simulate.self])
+      "Measures remote memory: a server by itself, swap as programs feel it, page faults, and post-copy.",
+    subcommands: [
+      Rmap.self, Swap.self, SwapWorker.self, Userfault.self, Postcopy.self, PostcopyServer.self,
+      PostcopyWorker.self, Simulate.self,
+    ])
 }

@@ -16,7 +16,7 @@ import Testing
     let sections = page.split(separator: ".Ss Options of ")
     for (command, name) in [
       (Swap.self, "swap"), (Rmap.self, "rmap"), (Userfault.self, "userfault"),
-      (Simulate.self, "simulate"),
+      (Postcopy.self, "postcopy"), (Simulate.self, "simulate"),
     ]
       as [(any ParsableCommand.Type, String)]
     {

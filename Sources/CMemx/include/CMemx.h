@@ -7,6 +7,7 @@
 #include "memx_process.h"
 #include "memx_descriptor.h"
 #include "memx_memory.h"
+#include "memx_namespace.h"
 #include "memx_packet.h"
 #include "memx_thread.h"
 #include "memx_userfault.h"

@@ -58,9 +58,9 @@ public struct Recency: Sendable, Equatable {
     for page in pages { lastTouched[page] = interval }
   }
 
-  /// The pages that were touched, those of the last interval first, in order of address within an
-  /// interval: the hint of LRU order of Hines, Deshpande and Gopalan, section 4.3.
-  public var youngestFirst: [Range] {
+  /// The pages that were touched, a class for each interval, the last one first; in order of address
+  /// within a class.
+  public var classesYoungestFirst: [[Range]] {
     var byInterval = [[Range]](repeating: [], count: Int(interval) + 1)
     var page = 0
     while page < lastTouched.count {
@@ -69,6 +69,9 @@ public struct Recency: Sendable, Equatable {
       while page < lastTouched.count, lastTouched[page] == own { page += 1 }
       byInterval[Int(own)].append(Range(first: first, count: page - first))
     }
-    return byInterval.dropFirst().reversed().flatMap { $0 }
+    return byInterval.dropFirst().reversed()
   }
+
+  /// The classes one behind the other: the hint of LRU order of Hines, Deshpande and Gopalan, section 4.3.
+  public var youngestFirst: [Range] { classesYoungestFirst.flatMap { $0 } }
 }

@@ -10,9 +10,9 @@ struct RmapError: Error, CustomStringConvertible {
 
 /// A user-mode client on one Ethernet link: the loop that joins session, ring and sender.
 struct RmapClient: ~Copyable {
-  private var link: EthernetLink
-  private var sender: EthernetSender
-  private var session: ClientSession
+  var link: EthernetLink
+  var sender: EthernetSender
+  var session: ClientSession
   private let busyPoll_ns: UInt64
   let mtu: Int
 

@@ -112,4 +112,4 @@ enum UserfaultSystem: String, CaseIterable {
 }
 
 /// The middle one; of an even number, the upper of the two.
-private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
