@@ -173,13 +173,13 @@ _memx-bench() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    rmap|swap|userfault|simulate|help)
+    rmap|swap|userfault|postcopy|simulate|help)
         # Offer subcommand argument completions
         "_memx-bench_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'rmap swap userfault simulate help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'rmap swap userfault postcopy simulate help' -- "${cur}"))
         ;;
     esac
 }
@@ -284,6 +284,59 @@ _memx-bench_userfault() {
         return
         ;;
     '--seed')
+        return
+        ;;
+    esac
+}
+
+_memx-bench_postcopy() {
+    repeating_flags=()
+    non_repeating_flags=(--json -h --help)
+    repeating_options=(--strategy --rate-mb-s)
+    non_repeating_options=(--workload --trace --processes --memory --mtu --runs --stop-at --rounds --work-us --seed --timeout)
+    __memx-bench_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--workload')
+        __memx-bench_add_completions -W 'sequential'$'\n''sequential-write'$'\n''quicksort'$'\n''stride'$'\n''zipf'$'\n''hash'$'\n''chase'$'\n''trace'$'\n''hotcold'$'\n''random'
+        return
+        ;;
+    '--trace')
+        __memx-bench_add_completions -o plusdirs -fX '!*.@(trace)'
+        return
+        ;;
+    '--processes')
+        return
+        ;;
+    '--memory')
+        return
+        ;;
+    '--strategy')
+        return
+        ;;
+    '--rate-mb-s')
+        return
+        ;;
+    '--mtu')
+        return
+        ;;
+    '--runs')
+        return
+        ;;
+    '--stop-at')
+        return
+        ;;
+    '--rounds')
+        return
+        ;;
+    '--work-us')
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    '--timeout')
         return
         ;;
     esac
