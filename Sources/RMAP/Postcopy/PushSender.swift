@@ -129,7 +129,7 @@ struct PushSender: ~Copyable {
   /// May a page be sent now?
   func maySend(now_ns: UInt64) -> Bool {
     inFlight < granted && next &- oldest < UInt32(Wire.pushWindow)
-      && (pace.isItsTurn || inFlight < pace.window && now_ns >= pace.nextSend_ns)
+      && inFlight < pace.window && now_ns >= pace.nextSend_ns
   }
 
   /// Has nothing been sent that is not known to have arrived?

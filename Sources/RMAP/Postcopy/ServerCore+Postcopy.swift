@@ -171,8 +171,6 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.fetched += 1
       counters.pagesFetched += 1
     }
-    linkPace.yield(now_ns: table[index].lastHeard_ns)
-    push.pointee.pace.yield(now_ns: table[index].lastHeard_ns)
     _ = push.pointee.withdraw(header.slotIndex)
     store.fault(
       table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
@@ -218,7 +216,7 @@ extension ServerCore where Store: ~Copyable {
   private static var batch: Int { 16 }
 
   private func mayLinkPush(now_ns: UInt64) -> Bool {
-    linkPace.isItsTurn || linkInFlight < linkPace.window && now_ns >= linkPace.nextSend_ns
+    linkInFlight < linkPace.window && now_ns >= linkPace.nextSend_ns
   }
 
   /// Sends again what a session has lost, and sees when it can push: at once, so that it waits for its turn, or
@@ -300,8 +298,16 @@ extension ServerCore where Store: ~Copyable {
       sink.append(header.sealed(), to: peer, mtu: mtu)
       return
     }
-    sendPage(page, hashes, header, to: peer, mtu: mtu, wanted: Wire.allFragments, sink: &sink)
+    // On a slow link a frame of two pages would keep a page that somebody waits for waiting twice as long.
+    let isSlow = push.pointee.pace.bandwidth_bytes_s < Self.slow_bytes_s
+    sendPage(
+      page, hashes, header, to: peer,
+      mtu: isSlow && mtu >= Wire.wholePageMTU ? Wire.wholePageMTU : mtu,
+      wanted: Wire.allFragments, sink: &sink)
   }
+
+  /// A link on which a page takes 16 µs and more.
+  private static var slow_bytes_s: UInt64 { 250_000_000 }
 
   // MARK: State
 

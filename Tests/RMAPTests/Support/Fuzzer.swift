@@ -60,7 +60,7 @@ struct Fuzzer {
     let request = asked.isEmpty || random.once(in: 2) ? nil : asked[random.below(asked.count)]
     let opcode =
       request?.opcode
-      ?? random.pick([1, 2, 2, 3, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 13, 14] as [UInt8])
+      ?? random.pick([1, 2, 2, 3, 3, 3, 3, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 13, 14] as [UInt8])
     var header = Header(
       opcode: replies ? opcode | Opcode.replyBit : opcode, attempt: UInt8(random.below(3)),
       session: random.once(in: 4) ? random.pick(sessions) : sessions[0],
