@@ -11,7 +11,9 @@
 /// The paper has no sticky pivot in two directions, since there the push would not stall. That
 /// holds while no pivot is replaced. But say a fault at page 500 is followed by `k` others around
 /// 900: all bubbles then stop at 500 on their left, and what lies below 500 is never sent. Pages
-/// that are discarded stop edges in the same way. So the sticky pivot is there for all.
+/// that are discarded stop edges in the same way. So the sticky pivot is there for all; but in two
+/// directions it has its turn only when no other bubble grows: half of the pushes would else go where
+/// nobody has been, and a program that reads on from the last fault would outrun the other half.
 struct Bubbles: ~Copyable {
   private struct Edges {
     /// Where each edge looks next; an edge that has stopped is out of bounds.
@@ -52,6 +54,7 @@ struct Bubbles: ~Copyable {
 
   mutating func next(_ pending: inout PendingSet) -> Int? {
     if let position = nextOfPivots(pending) { return position }
+    if direction == .dual, let position = nextOfPivots(pending) { return position }
     return direction == .backward ? pending.previous(from: pending.count) : pending.next(from: 0)
   }
 

@@ -17,10 +17,10 @@ import Testing
     let dual = Pusher("bubble-dual-multi", slots: 20)
     #expect(dual.fault(8))
     #expect(dual.fault(12))
-    // The bubbles at 8 and 12, then the sticky pivot's, a page each; 10 goes to the first.
-    #expect(dual.next(9) == [7, 11, 0, 9, 13, 1, 6, 10, 2])
-    // 8 and 12 have met: one grows down, one up, and the sticky one skips.
-    #expect(dual.next(20) == [5, 14, 3, 4, 15, 16, 17, 18, 19])
+    // The bubbles at 8 and 12, a page each, left and right in turn; 10 goes to the second.
+    #expect(dual.next(9) == [7, 11, 9, 13, 6, 10, 5, 14, 4])
+    // They have met: one grows down, one up, and the sticky one has nothing to do.
+    #expect(dual.next(20) == [15, 3, 16, 2, 17, 1, 18, 0, 19])
   }
 
   @Test func theStickyPivotSkipsWhatOthersSent() {
@@ -48,7 +48,7 @@ import Testing
     let dual = Pusher("bubble-dual-multi:1", slots: 100)
     #expect(dual.fault(20))
     #expect(dual.fault(60))
-    #expect(dual.next(6) == [59, 0, 61, 1, 58, 2])
+    #expect(dual.next(6) == [59, 61, 58, 62, 57, 63])
   }
 
   @Test func pushGoesUpAndDemandOnlyNowhere() {

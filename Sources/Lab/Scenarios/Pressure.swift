@@ -21,7 +21,9 @@ extension Scenario {
       // those that the kernel drops unless they are taken at the ingress hook.
       try await guest.run("echo 128 > /proc/sys/vm/min_free_kbytes")
       // A minute of pressure; more, should chance have kept every frame out of the reserves.
-      for (processes, seconds) in [(3, 60), (6, 30), (3, 30), (6, 30), (3, 60)] {
+      for (processes, seconds) in [
+        (3, 60), (6, 30), (3, 30), (6, 30), (3, 60), (2, 60), (6, 60), (3, 60),
+      ] {
         let outcome = try await guest.outcome(
           Workload.stress(size_mib: 240, seconds: seconds, processes: processes), in: .work,
           timeout: .seconds(300))
