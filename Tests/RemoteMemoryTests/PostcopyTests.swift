@@ -43,6 +43,15 @@ import Testing
     UserClient.holds(base + slot * Wire.pageBytes, .version(7), slot: UInt64(slot))
   }
 
+  /// Waits until a part of the pages has been pushed, for 10 s at most.
+  private static func waitForMiddle(of memory: RemoteMemory) throws {
+    for _ in 0..<2000 {
+      if memory.report.pushed >= 200 { return }
+      usleep(5000)
+    }
+    throw TestFailure("the push does not get on: \(memory.report)")
+  }
+
   @Test(
     "Every page comes once, in whatever order a program touches them",
     arguments: [9000, 1500], ["streams+lru", "push", "demand-only", "bubble-dual-multi"])
@@ -107,7 +116,7 @@ import Testing
     }
     let base = try #require(memory.base)
     #expect(Self.isRight(base, Self.pages - 1))
-    usleep(200_000)
+    try Self.waitForMiddle(of: memory)
     try bed.network.setServerLink(up: false)
     let before = memory.report
     #expect(before.phase == .moving)
@@ -135,7 +144,7 @@ import Testing
       }
       let base = try #require(memory.base)
       #expect(Self.isRight(base, 0))
-      usleep(200_000)
+      try Self.waitForMiddle(of: memory)
       bed.server.signal(SIGKILL)
       _ = bed.server.waitForEnd()
       let again = try MemxdProcess(
