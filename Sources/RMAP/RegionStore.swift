@@ -138,7 +138,9 @@ public protocol RegionStore: ~Copyable {
   /// Has the client said something of a post-copy that has not ended?
   func isInTransfer(_ region: Int) -> Bool
   /// A program waits for the slot, which is being sent to it.
-  mutating func fault(_ region: Int, slot: UInt64, context: UInt32)
+  ///
+  /// - Parameter wasPlanned: whether `nextPush` has given it out, and it is fetched before it could be pushed.
+  mutating func fault(_ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool)
   /// Takes the slot that is to be pushed next, nil when there is none now.
   mutating func nextPush(_ region: Int) -> UInt64?
   /// Slots that have neither been taken nor fetched.

@@ -108,8 +108,8 @@ struct SimulatedStore: RegionStore, ~Copyable {
 
   func isInTransfer(_ region: Int) -> Bool { transfers[region] != nil }
 
-  mutating func fault(_ region: Int, slot: UInt64, context: UInt32) {
-    transfers[region]?.pointee.fault(slot, context: context)
+  mutating func fault(_ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool) {
+    transfers[region]?.pointee.fault(slot, context: context, wasPlanned: wasPlanned)
   }
 
   mutating func nextPush(_ region: Int) -> UInt64? { transfers[region]?.pointee.next() }

@@ -81,12 +81,16 @@ public struct RegionTransfer: ~Copyable {
   }
 
   /// A program waits for the slot, which is being sent to it.
-  public mutating func fault(_ slot: UInt64, context: UInt32) {
+  ///
+  /// - Parameter wasPlanned: whether `next` has given it out, and nothing was sent. For the strategy the
+  ///   program then waits for a page that is still to come, and a pivot belongs there.
+  public mutating func fault(_ slot: UInt64, context: UInt32, wasPlanned: Bool) {
     guard let prepager else {
       // Fetched before the post-copy began: that need not be pushed, either.
       makeHad()[Int(slot) / 8] |= 1 << UInt8(slot % 8)
       return
     }
+    if wasPlanned { prepager.pointee.add(SlotRange(first: Int(slot), count: 1)) }
     _ = prepager.pointee.fault(Int(slot), context: context)
   }
 

@@ -30,7 +30,7 @@ struct DKMSTests {
     for name in ["state", "src", "modules/\(kernel.release)"] {
       try await Command.run(["mkdir", "-p", root.appending(name).string])
     }
-    _ = try await dkms("add", ModuleBuild.sources.string)
+    _ = try await dkms("add", ModuleSource.memx.directory.string)
     let added = try await dkms("status")
     let module = try #require(added.wholeMatch(of: /(memx\/[0-9.]+): added/)?.1, "\(added)")
 

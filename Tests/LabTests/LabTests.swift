@@ -8,12 +8,12 @@ struct LabTests {
   static let lab = Lab(progress: Progress(shown: true))
 
   @Test(
-    "memx.ko builds without a complaint of compiler or sparse", arguments: KernelSeries.allCases)
-  func moduleIsClean(series: KernelSeries) async throws {
+    "Modules build without a complaint of compiler or sparse",
+    arguments: ModuleSource.allCases, KernelSeries.allCases)
+  func moduleIsClean(module: ModuleSource, series: KernelSeries) async throws {
     let kernel = try await Self.lab.kernel(series)
-    let complaints = try await ModuleBuild(cache: Self.lab.cache, progress: Self.lab.progress)
-      .complaints(for: kernel)
-    #expect(complaints == [])
+    let build = ModuleBuild(module, cache: Self.lab.cache, progress: Self.lab.progress)
+    #expect(try await build.complaints(for: kernel) == [])
   }
 
   @Test(

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// The ramdisk a guest boots from: busybox, kernel modules, memx.ko, init.
+/// The ramdisk a guest boots from: busybox, kernel modules, ours among them, init.
 struct Ramdisk: Sendable {
-  /// The modules that guests may load, beside memx.ko.
+  /// The modules that guests may load, beside ours.
   static let modules = [
     "virtio_pci", "virtio_net", "e1000", "virtio_console", "virtio_blk", "ext4", "crc32c_generic",
     "crc32c_intel", "sch_netem", "bridge", "veth", "nbd", "aoe", "zram",
@@ -14,9 +14,9 @@ struct Ramdisk: Sendable {
 
   /// A compressed cpio archive for a kernel.
   ///
-  /// - Parameter module: memx.ko built for the kernel, or nil for a guest without it.
+  /// - Parameter modules: those of this repository, built for the kernel.
   /// - Throws: ``LabError`` when a part is missing.
-  func archive(for kernel: Kernel, module: FilePath?) async throws -> FilePath {
+  func archive(for kernel: Kernel, modules: [FilePath]) async throws -> FilePath {
     let busybox = FilePath("/bin/busybox")
     guard Files.exists(busybox) else {
       throw LabError("busybox is not installed", remedy: "run tools/setup")
@@ -25,7 +25,7 @@ struct Ramdisk: Sendable {
     fingerprint.add(Init.script)
     fingerprint.add(Agent.script)
     fingerprint.add(Self.modules.joined(separator: " "))
-    if let module { fingerprint.add(try Files.read(module)) }
+    for module in modules { fingerprint.add(try Files.read(module)) }
     let key = fingerprint.text
     let entry = try await cache.entry("ramdisks/\(kernel.release)/\(key)") { directory in
       progress.note("ramdisk for \(kernel.release): making")
@@ -39,7 +39,7 @@ struct Ramdisk: Sendable {
       for (link, target) in [("lib64", "programs/lib64"), ("usr", "programs/usr")] {
         try await Command.run(["ln", "-s", target, tree.appending(link).string])
       }
-      try await addModules(of: kernel, and: module, to: tree)
+      try await addModules(of: kernel, and: modules, to: tree)
       let archive = directory.appending("ramdisk.gz")
       try await Command.run(
         [
@@ -53,7 +53,7 @@ struct Ramdisk: Sendable {
   }
 
   private func addModules(
-    of kernel: Kernel, and module: FilePath?, to tree: FilePath
+    of kernel: Kernel, and modules: [FilePath], to tree: FilePath
   ) async throws {
     let target = tree.appending("lib/modules/\(kernel.release)")
     try Files.makeDirectory(target)
@@ -73,7 +73,7 @@ struct Ramdisk: Sendable {
         try await Command.run(["xz", "-d", target.appending(name).string])
       }
     }
-    if let module { try await Command.run(["cp", module.string, target.string]) }
+    for module in modules { try await Command.run(["cp", module.string, target.string]) }
     try await Command.run(["/sbin/depmod", "-b", tree.string, kernel.release])
   }
 

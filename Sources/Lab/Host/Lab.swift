@@ -26,19 +26,20 @@ public struct Lab: Sendable {
 
   /// Makes whatever is missing to boot guests of a series.
   ///
-  /// - Parameter withModule: whether the guests get memx.ko.
+  /// - Parameter withModule: whether the guests get the modules of this repository.
   /// - Throws: ``LabError`` when something cannot be fetched or built.
   public func parts(for series: KernelSeries, withModule: Bool = true) async throws -> Parts {
     let kernel = try await kernel(series)
-    var module: FilePath?
-    if withModule {
-      module = try await ModuleBuild(cache: cache, progress: progress).module(for: kernel)
+    var modules: [FilePath] = []
+    for source in withModule ? ModuleSource.allCases : [] {
+      modules.append(
+        try await ModuleBuild(source, cache: cache, progress: progress).module(for: kernel))
     }
     return Parts(
       kernel: kernel,
       accelerator: try await Accelerator.usable(cache: cache, kernel: kernel, progress: progress),
       ramdisk: try await Ramdisk(cache: cache, progress: progress)
-        .archive(for: kernel, module: module),
+        .archive(for: kernel, modules: modules),
       programs: try await Programs(cache: cache, progress: progress).image())
   }
 }

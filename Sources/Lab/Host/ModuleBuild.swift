@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// Builds memx.ko for the unpacked kernels.
+/// Builds a module for the unpacked kernels.
 public struct ModuleBuild: Sendable {
+  let source: ModuleSource
   let cache: Cache
   let progress: Progress
 
-  public init(cache: Cache, progress: Progress) {
+  public init(_ source: ModuleSource, cache: Cache, progress: Progress) {
+    self.source = source
     self.cache = cache
     self.progress = progress
   }
 
-  /// Where the module's sources are.
-  public static var sources: FilePath { Repository.root.appending("kmod") }
-
-  /// memx.ko for `kernel`, built when its sources have changed.
+  /// The module for `kernel`, built when its sources have changed.
   ///
   /// - Throws: ``LabError`` with the compiler's messages when it does not build.
   public func module(for kernel: Kernel) async throws -> FilePath {
     let key = try fingerprint()
-    let directory = try await cache.entry("modules/\(kernel.release)/\(key)") { directory in
-      progress.note("memx.ko for \(kernel.release): building")
+    let directory = try await cache.entry("\(place(kernel))/\(key)") { directory in
+      progress.note("\(source.file) for \(kernel.release): building")
       let made = try await make(for: kernel, in: directory, flags: [])
       guard made.succeeded else {
-        throw LabError("memx.ko does not build for \(kernel.release):\n\(made.tail(lines: 40))")
+        let end = made.tail(lines: 40)
+        throw LabError("\(source.file) does not build for \(kernel.release):\n\(end)")
       }
     }
-    try await cache.prune("modules/\(kernel.release)", keeping: [key])
-    return directory.appending("memx.ko")
+    try await cache.prune(place(kernel), keeping: [key])
+    return directory.appending(source.file)
   }
 
   /// What the compiler, with extra warnings, and sparse say about the module.
@@ -53,15 +53,17 @@ public struct ModuleBuild: Sendable {
         && !line.contains("Skipping BTF generation")
     }
     guard made.succeeded || !complaints.isEmpty else {
-      throw LabError("the check of memx.ko for \(kernel.release) failed:\n\(made.tail())")
+      throw LabError("the check of \(source.file) for \(kernel.release) failed:\n\(made.tail())")
     }
     return complaints
   }
 
+  private func place(_ kernel: Kernel) -> String { "modules/\(kernel.release)/\(source.rawValue)" }
+
   private func make(
     for kernel: Kernel, in directory: FilePath, flags: [String]
   ) async throws -> Command.Outcome {
-    try await Command.run(["cp", "-R", "\(Self.sources)/.", directory.string])
+    try await Command.run(["cp", "-R", "\(source.directory)/.", directory.string])
     try await Command.run(
       ["find", directory.string, "-name", "*.o", "-delete", "-o", "-name", "*.cmd", "-delete"])
     return try await Command.outcome(
@@ -71,7 +73,7 @@ public struct ModuleBuild: Sendable {
 
   private func fingerprint() throws -> String {
     var fingerprint = Fingerprint()
-    try fingerprint.addTree(Self.sources) { name in
+    try fingerprint.addTree(source.directory) { name in
       name.hasSuffix(".c") || name.hasSuffix(".h") || name == "Kbuild" || name == "Makefile"
     }
     return fingerprint.text

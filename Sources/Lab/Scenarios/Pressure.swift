@@ -17,19 +17,21 @@ extension Scenario {
       machine, tolerated: ["page allocation failure", "Out of memory"]
     ) { guest in
       let device = try await MemxDevice.swap(on: guest)
-      // So low that receive buffers must come from the emergency reserves: the frames in them are
-      // those that the kernel drops unless they are taken at the ingress hook.
-      try await guest.run("echo 128 > /proc/sys/vm/min_free_kbytes")
-      // A minute of pressure; more, should chance have kept every frame out of the reserves.
-      for (processes, seconds) in [
-        (3, 60), (6, 30), (3, 30), (6, 30), (3, 60), (2, 60), (6, 60), (3, 60),
-      ] {
-        let outcome = try await guest.outcome(
-          Workload.stress(size_mib: 240, seconds: seconds, processes: processes), in: .work,
-          timeout: .seconds(300))
-        await findings.expect(outcome.succeeded, "stress-ng: \(outcome.text)")
-        if try await device.counter("rx_pfmemalloc") > 0 { break }
-      }
+      // Each second the rest of the free memory goes too, for a moment: receive buffers then come from
+      // the emergency reserves, and the kernel drops the frames in them unless they are taken at the
+      // ingress hook.
+      try await guest.run("echo 1024 > /proc/sys/vm/min_free_kbytes && modprobe memx_shortage")
+      let shortages = try await guest.run(
+        """
+        while sleep 1; do echo 200 > /sys/module/memx_shortage/parameters/hold_ms; done \
+          < /dev/null > /dev/null 2>&1 &
+        echo $!
+        """)
+      let outcome = try await guest.outcome(
+        Workload.stress(size_mib: 240, seconds: 60, processes: 3), in: .work,
+        timeout: .seconds(300))
+      try await guest.run("kill \(shortages) && echo 4096 > /proc/sys/vm/min_free_kbytes")
+      await findings.expect(outcome.succeeded, "stress-ng: \(outcome.text)")
       let pressure = try await guest.run("cat /proc/pressure/memory")
       await findings.set("pressure", .text(pressure))
       for name in ["writes", "reads", "rx_pfmemalloc", "tx_nomem", "retransmits", "timeouts"] {
@@ -39,7 +41,6 @@ extension Scenario {
       await findings.expect(errors == 0, "\(errors) requests failed")
       let reserved = try await device.counter("rx_pfmemalloc")
       await findings.expect(reserved > 0, "no frame came in memory from the emergency reserves")
-      try await guest.run("echo 4096 > /proc/sys/vm/min_free_kbytes")
       try await device.remove()
     }
     try await server.stop()

@@ -49,10 +49,11 @@ struct PushSender: ~Copyable {
   private(set) var inFlight = 0
   private var mayHaveLost = false
 
-  /// Slots to be pushed next, in order; of these the first `announcedCount` have been announced.
+  /// Slots to be pushed next, in order.
   private let plan: UnsafeMutablePointer<UInt64>
   private(set) var planCount = 0
-  private var announcedCount = 0
+  /// Bit i: the client knows of `plan[i]`.
+  private var announced: UInt64 = 0
   private(set) var hasEnded = false
   /// There was nothing to push, though it was time.
   var isStarved = false
@@ -87,6 +88,7 @@ struct PushSender: ~Copyable {
 
   mutating func enqueue(_ slot: UInt64) {
     plan[planCount] = slot
+    announced &= ~(1 << UInt64(planCount))
     planCount += 1
   }
 
@@ -99,7 +101,8 @@ struct PushSender: ~Copyable {
   private mutating func removePlanned(at index: Int) {
     planCount -= 1
     (plan + index).update(from: plan + index + 1, count: planCount - index)
-    if index < announcedCount { announcedCount -= 1 }
+    let below: UInt64 = (1 << UInt64(index)) - 1
+    announced = announced & below | announced >> 1 & ~below
   }
 
   /// Takes a slot out of the plan, because it is fetched; false when it is not there.
@@ -109,18 +112,37 @@ struct PushSender: ~Copyable {
     return true
   }
 
-  /// Planned slots that follow one another and have not been announced yet.
+  /// The first planned slots that follow one another and have not been announced yet.
   mutating func announce() -> (first: UInt64, ahead: Int8) {
-    guard announcedCount < planCount else { return (0, 0) }
-    let first = announcedCount
+    let index = (~announced).trailingZeroBitCount
+    return index < planCount ? announce(from: index) : (0, 0)
+  }
+
+  /// The same of those planned last: what the fetch that is being answered makes likely.
+  mutating func announceLatest() -> (first: UInt64, ahead: Int8) {
+    guard planCount > 0, !isAnnounced(planCount - 1) else { return announce() }
+    var index = planCount - 1
+    var step: Int64?
+    while index > 0, !isAnnounced(index - 1) {
+      let back = Int64(plan[index]) - Int64(plan[index - 1])
+      guard abs(back) == 1, step == nil || step == back else { break }
+      step = back
+      index -= 1
+    }
+    return announce(from: index)
+  }
+
+  private func isAnnounced(_ index: Int) -> Bool { announced >> UInt64(index) & 1 == 1 }
+
+  private mutating func announce(from first: Int) -> (first: UInt64, ahead: Int8) {
     var count = 1
     let step = first + 1 < planCount && plan[first + 1] < plan[first] ? -1 : 1
-    while first + count < planCount, count < Wire.maxAnnounced,
+    while first + count < planCount, count < Wire.maxAnnounced, !isAnnounced(first + count),
       Int64(plan[first + count]) == Int64(plan[first]) + Int64(count * step)
     {
       count += 1
     }
-    announcedCount += count
+    for index in first..<first + count { announced |= 1 << UInt64(index) }
     return (plan[first], Int8(count * step))
   }
 

@@ -156,7 +156,8 @@ extension ServerCore where Store: ~Copyable {
   mutating func fetch(_ header: Header, session index: Int) -> Bool {
     guard let push = pushes[index] else {
       store.fault(
-        table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
+        table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount),
+        wasPlanned: false)
       return true
     }
     if push.pointee.covers(header.slotIndex), header.attempt == 0 {
@@ -168,9 +169,10 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.fetched += 1
       counters.pagesFetched += 1
     }
-    _ = push.pointee.withdraw(header.slotIndex)
+    let wasPlanned = push.pointee.withdraw(header.slotIndex)
     store.fault(
-      table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount))
+      table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount),
+      wasPlanned: wasPlanned)
     pushDue.set(index, due_ns: 0)
     // What the fault makes likely is announced with the page, before it is asked for.
     extendPlan(push, session: index, to: push.pointee.planCount + 2)
@@ -179,7 +181,7 @@ extension ServerCore where Store: ~Copyable {
 
   /// What a READ's reply says of pages to come.
   func announcement(session index: Int) -> (first: UInt64, ahead: Int8) {
-    pushes[index]?.pointee.announce() ?? (0, 0)
+    pushes[index]?.pointee.announceLatest() ?? (0, 0)
   }
 
   // MARK: Pushing

@@ -36,7 +36,9 @@ struct MemoryStore: RegionStore {
     state.begin(region, request)
   }
   func isInTransfer(_ region: Int) -> Bool { state.regions[region].transfer != nil }
-  func fault(_ region: Int, slot: UInt64, context: UInt32) { state.fault(region, slot: slot) }
+  func fault(_ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool) {
+    state.fault(region, slot: slot)
+  }
   func nextPush(_ region: Int) -> UInt64? { state.nextPush(region) }
   func remaining(_ region: Int) -> Int { state.remaining(region) }
   func endTransfer(_ region: Int) { state.endTransfer(region) }
