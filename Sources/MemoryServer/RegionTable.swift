@@ -135,7 +135,9 @@ struct RegionTable: RegionStore, ~Copyable {
   @inline(__always)
   func isInTransfer(_ region: Int) -> Bool { transfers[region] != nil }
 
-  mutating func fault(_ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool) {
+  mutating func fault(
+    _ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool
+  ) -> Announcement? {
     transfers[region]?.pointee.fault(slot, context: context, wasPlanned: wasPlanned)
   }
 

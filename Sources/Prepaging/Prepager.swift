@@ -12,6 +12,9 @@ public struct Prepager: ~Copyable {
   /// The region's slots are `0..<slots`.
   public let slots: Int
 
+  /// What the last fault has made certain to come out of `next` soon; nil where it has not.
+  public private(set) var promise: Promise?
+
   /// By position where the strategy walks an order, else by slot.
   private var pending: PendingSet
   private var order: SlotOrder
@@ -95,12 +98,13 @@ public struct Prepager: ~Copyable {
   public mutating func fault(_ slot: Int, context: UInt32) -> Bool {
     guard let position = position(of: slot) else { return false }
     let wasPending = pending.remove(position)
+    promise = nil
     switch strategy.kind {
     case .demandOnly, .push: break
     case .bubble: if wasPending { bubble.fault(position) }
     case .bubbles: if wasPending { bubbles.fault(position) }
     case .streams:
-      streams.fault(slot, context: context, wasPending: wasPending, pending)
+      promise = streams.fault(slot, context: context, wasPending: wasPending, pending)
     }
     return wasPending
   }

@@ -23,8 +23,8 @@ struct Streams: ~Copyable {
   private static let firstWindow = 4
   /// How far past its edge a fault still belongs to a stream.
   private static let reach = 16
-  /// Waits elsewhere after which a stream is left to the background.
-  private static let staleFaults = 64
+  /// Waits of its thread elsewhere after which a stream is left to the background.
+  private static let staleFaults = 8
   /// Pages that a strided stream may pass over to find a pending one.
   private static let strideTries = 16
 
@@ -43,8 +43,9 @@ struct Streams: ~Copyable {
     /// How far from `seen` pages may be pushed, in pages.
     var window = 0
     var context: UInt32 = 0
-    /// The count of faults when it last waited.
+    /// The count of faults when it last waited, and of those the waits of its thread.
     var stamp = 0
+    var threadStamp = 0
     /// Neighbours in the queue that it is in.
     var previous = -1
     var next = -1
@@ -55,6 +56,8 @@ struct Streams: ~Copyable {
     var context: UInt32 = 0
     var count = 0
     var slots = (0, 0, 0, 0)
+    /// All there were.
+    var waits = 0
   }
 
   private let inOrder: Bool
@@ -96,16 +99,44 @@ struct Streams: ~Copyable {
 
   // MARK: - Faults
 
+  /// - Returns: what the stream that the wait belongs to is certain to push.
   mutating func fault(
     _ slot: Int, context: UInt32, wasPending: Bool, _ pending: borrowing PendingSet
-  ) {
+  ) -> Promise? {
     faults += 1
     if wasPending { background.fault(slot) }
     let stride = stride(to: slot, context: context, pending)
     if let index = stream(at: slot, context: context) {
+      // Who leaves pages out may go anywhere.
+      let isNext = isNext(slot, of: streams[index])
       advance(index, to: slot, stride: stride)
-    } else if wasPending {
-      begin(slot, context: context, stride: stride)
+      return isNext ? promise(index, slots: pending.count) : nil
+    }
+    guard wasPending else { return nil }
+    return promise(begin(slot, context: context, stride: stride), slots: pending.count)
+  }
+
+  /// Whether a program that waits for the slot has had every page of the stream before it.
+  private func isNext(_ slot: Int, of stream: Stream) -> Bool {
+    switch stream.stride {
+    case 0: stream.behind <= slot && slot <= stream.ahead
+    case 1: slot <= stream.ahead
+    case -1: slot >= stream.ahead
+    default: false
+    }
+  }
+
+  /// A stream's window; nil where its pages do not follow each other, or may yet go either way.
+  private func promise(_ index: Int, slots: Int) -> Promise? {
+    let stream = streams[index]
+    switch stream.stride {
+    case 1:
+      let end = min(slots, stream.seen + stream.window + 1)
+      return stream.ahead < end ? Promise(first: stream.ahead, count: end - stream.ahead) : nil
+    case -1:
+      let end = max(-1, stream.seen - stream.window - 1)
+      return stream.ahead > end ? Promise(first: stream.ahead, count: end - stream.ahead) : nil
+    default: return nil
     }
   }
 
@@ -113,7 +144,7 @@ struct Streams: ~Copyable {
   private func stream(at slot: Int, context: UInt32) -> Int? {
     var best: Int?
     var bestDistance = Int.max
-    for index in 0..<count where streams[index].context == context {
+    for index in 0..<count where streams[index].context == context && !isStale(index) {
       let stream = streams[index]
       let distance: Int
       switch stream.stride {
@@ -164,7 +195,7 @@ struct Streams: ~Copyable {
     hurry(index)
   }
 
-  private mutating func begin(_ slot: Int, context: UInt32, stride: Int?) {
+  private mutating func begin(_ slot: Int, context: UInt32, stride: Int?) -> Int {
     let index: Int
     if count < capacity {
       index = count
@@ -177,6 +208,7 @@ struct Streams: ~Copyable {
       start: slot, seen: slot, stride: stride ?? 0, ahead: slot + (stride ?? 1), behind: slot - 1,
       window: Self.firstWindow, context: context)
     hurry(index)
+    return index
   }
 
   /// Queues a stream: before all others if nothing that its program comes to next is on its way.
@@ -184,8 +216,20 @@ struct Streams: ~Copyable {
     let stream = streams[index]
     let isServed = stream.stride != 0 && stream.ahead != stream.seen + stream.stride
     streams[index].stamp = faults
+    streams[index].threadStamp = histories[place(of: stream.context)].waits
     leaveQueue(index)
     join(index, after: streams[isServed ? sharedQueue : freshQueue].previous)
+  }
+
+  private func place(of context: UInt32) -> Int {
+    Int((context &* 0x9E37_79B9) >> 16) % capacity
+  }
+
+  /// Whether a stream's thread has been elsewhere for long; one that is forgotten has not.
+  private func isStale(_ index: Int) -> Bool {
+    let history = histories[place(of: streams[index].context)]
+    return history.context == streams[index].context
+      && history.waits - streams[index].threadStamp >= Self.staleFaults
   }
 
   /// The stride that a thread's last waits show, when they lie equally far apart.
@@ -195,10 +239,11 @@ struct Streams: ~Copyable {
   private mutating func stride(
     to slot: Int, context: UInt32, _ pending: borrowing PendingSet
   ) -> Int? {
-    let hash = Int((context &* 0x9E37_79B9) >> 16) % capacity
+    let hash = place(of: context)
     if histories[hash].context != context || histories[hash].count == 0 {
       histories[hash] = History(context: context, count: 0)
     }
+    histories[hash].waits += 1
     let known = histories[hash].count
     let last = histories[hash].slots
     if known > 0, last.0 == slot { return nil }
@@ -230,7 +275,7 @@ struct Streams: ~Copyable {
     while streams[sharedQueue].next != sharedQueue {
       let index = streams[sharedQueue].next
       leaveQueue(index)
-      if faults - streams[index].stamp < Self.staleFaults, let slot = step(index, &pending) {
+      if !isStale(index), let slot = step(index, &pending) {
         join(index, after: streams[sharedQueue].previous)
         return slot
       }

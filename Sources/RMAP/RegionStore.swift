@@ -140,7 +140,10 @@ public protocol RegionStore: ~Copyable {
   /// A program waits for the slot, which is being sent to it.
   ///
   /// - Parameter wasPlanned: whether `nextPush` has given it out, and it is fetched before it could be pushed.
-  mutating func fault(_ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool)
+  /// - Returns: what `nextPush` is certain to give out soon, for that; nil when nothing.
+  mutating func fault(
+    _ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool
+  ) -> Announcement?
   /// Takes the slot that is to be pushed next, nil when there is none now.
   mutating func nextPush(_ region: Int) -> UInt64?
   /// Slots that have neither been taken nor fetched.

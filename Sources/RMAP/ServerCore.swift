@@ -302,9 +302,9 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     case .page(let page, let hashes):
       var answer = replyHeader(.ok, to: header, session: index)
       if inPostcopy {
-        let (first, ahead) = announcement(session: index)
-        answer.count = UInt32(truncatingIfNeeded: first).littleEndian
-        answer.ahead = ahead
+        let announced = announcement(session: index)
+        answer.count = UInt32(truncatingIfNeeded: announced.first).littleEndian
+        answer.ahead = announced.ahead
       }
       sendPage(page, hashes, answer, to: peer, mtu: mtu, wanted: wanted, sink: &sink)
     }

@@ -70,8 +70,10 @@ struct Arrivals: CompletionSink, ~Copyable {
   }
 
   private mutating func settle(_ slot: UInt64) {
-    guard faults.count > 0, let fault = faults.remove(slot) else { return }
-    let waited_ns = monotonic_ns() &- fault.start_ns
+    guard faults.count > 0 else { return }
+    let now_ns = monotonic_ns()
+    guard let fault = faults.remove(slot, now_ns: now_ns) else { return }
+    let waited_ns = now_ns &- fault.start_ns
     report.blocked_ns += waited_ns
     if fault.isAsked {
       latencies[Int(memx_histogram_bucket(waited_ns / 1000))] += 1

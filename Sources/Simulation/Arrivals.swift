@@ -37,7 +37,7 @@ struct Arrivals: CompletionSink, ~Copyable {
     }
     let isAwaited = states.isAwaited(slot)
     states.set(slot, .present)
-    guard isAwaited, let fault = faults.remove(slot) else { return }
+    guard isAwaited, let fault = faults.remove(slot, now_ns: now_ns) else { return }
     machine.wake(slot: slot, now_ns: now_ns)
     let waited_ns = now_ns - fault.start_ns
     report.blocked_ns += waited_ns

@@ -84,14 +84,18 @@ public struct RegionTransfer: ~Copyable {
   ///
   /// - Parameter wasPlanned: whether `next` has given it out, and nothing was sent. For the strategy the
   ///   program then waits for a page that is still to come, and a pivot belongs there.
-  public mutating func fault(_ slot: UInt64, context: UInt32, wasPlanned: Bool) {
+  /// - Returns: what `next` is certain to give out soon, for that.
+  public mutating func fault(
+    _ slot: UInt64, context: UInt32, wasPlanned: Bool
+  ) -> Announcement? {
     guard let prepager else {
       // Fetched before the post-copy began: that need not be pushed, either.
       makeHad()[Int(slot) / 8] |= 1 << UInt8(slot % 8)
-      return
+      return nil
     }
     if wasPlanned { prepager.pointee.add(SlotRange(first: Int(slot), count: 1)) }
     _ = prepager.pointee.fault(Int(slot), context: context)
+    return prepager.pointee.promise.map { Announcement(first: UInt64($0.first), count: $0.count) }
   }
 
   /// The client has written or discarded slots, and so has no need of what was there.

@@ -14,8 +14,8 @@ public struct FaultTable: ~Copyable {
     public var start_ns: UInt64
   }
 
-  /// How long to wait for an announced page before asking for it all the same: longer than any queue.
-  public static let patience_ns: UInt64 = 3_000_000
+  /// Bounds of how long an announced page is waited for before it is asked for all the same.
+  static let patienceRange_ns: ClosedRange<UInt64> = 3_000_000...100_000_000
   /// How often to see whether patience is at its end.
   private static let look_ns: UInt64 = 500_000
   /// A batch of events always finds room.
@@ -23,6 +23,8 @@ public struct FaultTable: ~Copyable {
 
   private let faults: UnsafeMutablePointer<Fault>
   private let capacity: Int
+  /// How long announced pages take of late.
+  private var wait_ns: UInt64 = 0
   /// When the faults that are being added were noticed.
   public var now_ns: UInt64 = 0
   public private(set) var count = 0
@@ -54,6 +56,11 @@ public struct FaultTable: ~Copyable {
     unasked += 1
   }
 
+  /// Longer than any queue: twice what announced pages took of late, as many programs may share the link.
+  var patience_ns: UInt64 {
+    min(max(2 * wait_ns, Self.patienceRange_ns.lowerBound), Self.patienceRange_ns.upperBound)
+  }
+
   /// Asks the server for what is waited for, as far as the session has room; but not for what it has said it
   /// pushes, unless that has been awaited for too long.
   ///
@@ -67,7 +74,11 @@ public struct FaultTable: ~Copyable {
     for index in 0..<count where !faults[index].isAsked {
       guard session.hasRoom else { break }
       let fault = faults[index]
-      if states[fault.slot] == .announced, now_ns &- fault.start_ns < Self.patience_ns { continue }
+      if states[fault.slot] == .announced {
+        let waited_ns = now_ns &- fault.start_ns
+        if waited_ns < patience_ns { continue }
+        note(waited_ns)
+      }
       faults[index].isAsked = true
       states.set(fault.slot, .requested)
       _ = session.submit(
@@ -82,13 +93,20 @@ public struct FaultTable: ~Copyable {
   /// When to call `ask` again at the latest.
   public func due_ns(now_ns: UInt64) -> UInt64 { unasked > 0 ? now_ns + Self.look_ns : .max }
 
-  /// Takes out the fault of a slot, nil when nobody waits for it.
-  public mutating func remove(_ slot: UInt64) -> Fault? {
+  private mutating func note(_ waited_ns: UInt64) {
+    wait_ns = wait_ns - wait_ns / 8 + waited_ns / 8
+  }
+
+  /// Takes out the fault of a slot that has come, nil when nobody waits for it.
+  public mutating func remove(_ slot: UInt64, now_ns: UInt64) -> Fault? {
     for index in 0..<count where faults[index].slot == slot {
       let fault = faults[index]
       count -= 1
       faults[index] = faults[count]
-      if !fault.isAsked { unasked -= 1 }
+      if !fault.isAsked {
+        unasked -= 1
+        note(now_ns &- fault.start_ns)
+      }
       return fault
     }
     return nil

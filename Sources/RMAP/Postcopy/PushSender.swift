@@ -54,6 +54,8 @@ struct PushSender: ~Copyable {
   private(set) var planCount = 0
   /// Bit i: the client knows of `plan[i]`.
   private var announced: UInt64 = 0
+  /// What the store has promised, and the client does not know yet.
+  var promise: Announcement?
   private(set) var hasEnded = false
   /// There was nothing to push, though it was time.
   var isStarved = false
@@ -112,29 +114,17 @@ struct PushSender: ~Copyable {
     return true
   }
 
-  /// The first planned slots that follow one another and have not been announced yet.
-  mutating func announce() -> (first: UInt64, ahead: Int8) {
-    let index = (~announced).trailingZeroBitCount
-    return index < planCount ? announce(from: index) : (0, 0)
-  }
-
-  /// The same of those planned last: what the fetch that is being answered makes likely.
-  mutating func announceLatest() -> (first: UInt64, ahead: Int8) {
-    guard planCount > 0, !isAnnounced(planCount - 1) else { return announce() }
-    var index = planCount - 1
-    var step: Int64?
-    while index > 0, !isAnnounced(index - 1) {
-      let back = Int64(plan[index]) - Int64(plan[index - 1])
-      guard abs(back) == 1, step == nil || step == back else { break }
-      step = back
-      index -= 1
-    }
-    return announce(from: index)
+  /// What was promised, or else the first planned slots that follow one another and have not been announced yet.
+  mutating func announce() -> Announcement {
+    if let promise = promise.take() { return promise }
+    return announce(from: (~announced).trailingZeroBitCount)
   }
 
   private func isAnnounced(_ index: Int) -> Bool { announced >> UInt64(index) & 1 == 1 }
 
-  private mutating func announce(from first: Int) -> (first: UInt64, ahead: Int8) {
+  /// The planned slots that follow one another from a place in the plan on, unless that is its end.
+  mutating func announce(from first: Int) -> Announcement {
+    guard first < planCount else { return .none }
     var count = 1
     let step = first + 1 < planCount && plan[first + 1] < plan[first] ? -1 : 1
     while first + count < planCount, count < Wire.maxAnnounced, !isAnnounced(first + count),
@@ -143,7 +133,7 @@ struct PushSender: ~Copyable {
       count += 1
     }
     for index in first..<first + count { announced |= 1 << UInt64(index) }
-    return (plan[first], Int8(count * step))
+    return Announcement(first: plan[first], count: count * step)
   }
 
   // MARK: Sending

@@ -154,13 +154,15 @@ extension ServerCore where Store: ~Copyable {
   /// A READ during post-copy: moves the strategy's pivots. False when a push of the page is on its way, so that
   /// it is not sent a second time unless the client asks again.
   mutating func fetch(_ header: Header, session index: Int) -> Bool {
+    let (region, slot) = (table[index].region, header.slotIndex)
+    let context = UInt32(header.slotCount)
     guard let push = pushes[index] else {
-      store.fault(
-        table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount),
-        wasPlanned: false)
+      _ = store.fault(region, slot: slot, context: context, wasPlanned: false)
       return true
     }
-    if push.pointee.covers(header.slotIndex), header.attempt == 0 {
+    if push.pointee.covers(slot), header.attempt == 0 {
+      // The strategy learns how far the program has come.
+      push.pointee.promise = store.fault(region, slot: slot, context: context, wasPlanned: false)
       push.pointee.report.overlapped += 1
       counters.fetchesOverlapped += 1
       return false
@@ -169,19 +171,19 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.fetched += 1
       counters.pagesFetched += 1
     }
-    let wasPlanned = push.pointee.withdraw(header.slotIndex)
-    store.fault(
-      table[index].region, slot: header.slotIndex, context: UInt32(header.slotCount),
-      wasPlanned: wasPlanned)
+    let wasPlanned = push.pointee.withdraw(slot)
+    let promise = store.fault(region, slot: slot, context: context, wasPlanned: wasPlanned)
     pushDue.set(index, due_ns: 0)
     // What the fault makes likely is announced with the page, before it is asked for.
-    extendPlan(push, session: index, to: push.pointee.planCount + 2)
+    let planned = push.pointee.planCount
+    extendPlan(push, session: index, to: planned + 2)
+    push.pointee.promise = promise ?? push.pointee.announce(from: planned)
     return true
   }
 
   /// What a READ's reply says of pages to come.
-  func announcement(session index: Int) -> (first: UInt64, ahead: Int8) {
-    pushes[index]?.pointee.announceLatest() ?? (0, 0)
+  func announcement(session index: Int) -> Announcement {
+    pushes[index]?.pointee.announce() ?? .none
   }
 
   // MARK: Pushing
@@ -283,10 +285,11 @@ extension ServerCore where Store: ~Copyable {
     attempt: UInt8, isEnd: Bool, sink: inout some FrameSink & ~Copyable
   ) {
     let (peer, mtu) = (table[index].peer, table[index].mtu)
-    let (first, ahead) = push.pointee.announce()
+    let announced = push.pointee.announce()
     var header = Header(
       opcode: Opcode.push.rawValue, attempt: attempt, session: table[index].id,
-      generation: number, slot: slot, ahead: ahead, count: UInt32(truncatingIfNeeded: first))
+      generation: number, slot: slot, ahead: announced.ahead,
+      count: UInt32(truncatingIfNeeded: announced.first))
     if isEnd {
       sink.append(header.sealed(), to: peer, mtu: mtu)
       return

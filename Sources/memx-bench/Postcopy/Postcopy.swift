@@ -134,7 +134,7 @@ struct Postcopy: ParsableCommand {
       throw ValidationError("--stop-at must be 0 to below 1")
     }
     guard (1...1000).contains(rounds) else { throw ValidationError("--rounds must be 1 to 1000") }
-    guard workUs >= 0, workUs <= 20 else { throw ValidationError("--work-us must be 0 to 20") }
+    guard workUs >= 0, workUs <= 100 else { throw ValidationError("--work-us must be 0 to 100") }
     guard (1...86_400).contains(timeout) else {
       throw ValidationError("--timeout must be 1 to 86400 seconds")
     }

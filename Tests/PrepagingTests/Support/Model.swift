@@ -11,8 +11,6 @@ struct ModelLink {
   var inFlight = 2
   /// Pages that are chosen but can still be overtaken.
   var plan = 4
-  /// Demands served in a row before a planned page has a turn; 0 for any number.
-  var demandsInARow = 0
 }
 
 /// What a post-copy came to.
@@ -59,6 +57,10 @@ struct Model: ~Copyable {
   private var present: [Bool]
   private var seen: [Bool]
   private var waiting: [Int: [Int]] = [:]
+  /// Slots that the server has promised: who needs one waits and does not ask.
+  private var isPromised: [Bool]
+  /// How long promised pages took of late; who waits twice as long asks, as in the client.
+  private var promisedUs = 0.0
   private var blockedSinceUs: [Double]
   private var position: [Int]
   private var ready: [Int] = []
@@ -69,10 +71,11 @@ struct Model: ~Copyable {
 
   // The server.
   private var demands: [Int] = []
+  /// What goes with the answers to faults, by slot.
+  private var promises: [Int: Promise] = [:]
   private var demandHead = 0
   private var planned: [Int] = []
   private var inFlight = 0
-  private var inARow = 0
   private var wireFreeUs = 0.0
 
   static func run(
@@ -89,6 +92,7 @@ struct Model: ~Copyable {
     prepager.add(SlotRange(first: 0, count: workload.slots))
     present = Array(repeating: false, count: workload.slots)
     seen = present
+    isPromised = present
     let processes = workload.processes.count
     blockedSinceUs = Array(repeating: 0, count: processes)
     position = Array(repeating: 0, count: processes)
@@ -134,7 +138,9 @@ struct Model: ~Copyable {
         blockedSinceUs[process] = nowUs
         waiting[slot, default: []].append(process)
         if waiting[slot]!.count == 1 {
-          events.push(.request(slot: slot, process: process), at: nowUs + link.latencyUs)
+          let patienceUs = isPromised[slot] ? min(max(3000, 2 * promisedUs), 100_000) : 0
+          events.push(
+            .request(slot: slot, process: process), at: nowUs + patienceUs + link.latencyUs)
         }
         return leave(core)
       }
@@ -176,7 +182,15 @@ struct Model: ~Copyable {
     precondition(!present[slot], "slot \(slot) came twice")
     present[slot] = true
     missing -= 1
+    if let promise = promises.removeValue(forKey: slot) {
+      for step in 0..<abs(promise.count) {
+        isPromised[promise.first + (promise.count > 0 ? step : -step)] = true
+      }
+    }
     guard let processes = waiting.removeValue(forKey: slot) else { return }
+    if isPromised[slot] {
+      promisedUs += (nowUs - blockedSinceUs[processes[0]] - promisedUs) / 8
+    }
     for process in processes {
       outcome.blockedUs += nowUs - blockedSinceUs[process]
       ready.append(process)
@@ -185,9 +199,15 @@ struct Model: ~Copyable {
   }
 
   private mutating func request(_ slot: Int, _ process: Int) {
+    if present[slot] {
+      // Its promise was kept.
+      outcome.awaited += 1
+      return
+    }
     if prepager.fault(slot, context: UInt32(process + 1)) {
       outcome.networkFaults += 1
       demands.append(slot)
+      promises[slot] = prepager.promise
     } else {
       outcome.awaited += 1
       if let index = planned.firstIndex(of: slot) {
@@ -203,14 +223,11 @@ struct Model: ~Copyable {
       while planned.count < link.plan, let slot = prepager.next() { planned.append(slot) }
       guard inFlight < link.inFlight else { return }
       let slot: Int
-      let pushTurn = link.demandsInARow > 0 && inARow >= link.demandsInARow && !planned.isEmpty
-      if demandHead < demands.count, !pushTurn {
-        inARow += 1
+      if demandHead < demands.count {
         slot = demands[demandHead]
         demandHead += 1
       } else if !planned.isEmpty {
         slot = planned.removeFirst()
-        inARow = 0
       } else {
         return
       }

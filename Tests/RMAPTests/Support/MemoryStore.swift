@@ -36,8 +36,9 @@ struct MemoryStore: RegionStore {
     state.begin(region, request)
   }
   func isInTransfer(_ region: Int) -> Bool { state.regions[region].transfer != nil }
-  func fault(_ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool) {
+  func fault(_ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool) -> Announcement? {
     state.fault(region, slot: slot)
+    return nil
   }
   func nextPush(_ region: Int) -> UInt64? { state.nextPush(region) }
   func remaining(_ region: Int) -> Int { state.remaining(region) }
