@@ -157,8 +157,8 @@ let package = Package(
     .testTarget(
       name: "PostcopyTests",
       dependencies: [
-        "RMAP", "RemoteMemory", "Workloads", "memx-bench", "memxd", argumentParser, subprocess,
-        system,
+        "RMAP", "RemoteMemory", "Workloads", "Prepaging", "Simulation", "memx-bench", "memxd",
+        argumentParser, subprocess, system,
       ],
       swiftSettings: strict),
     .testTarget(

@@ -9,11 +9,15 @@
 /// is pushed, up to twice as far as it has come: a program that waits was served too slowly, and
 /// what has run long will run on.
 ///
+/// Once a stream's direction is certain its window is promised: told to the client, whose program then
+/// waits for these pages without asking. Where many programs share a slow link their requests would else
+/// fill it, each for one page, and no push would ever be ahead of a program.
+///
 /// What is pushed first follows from when a program will wait again. A stream whose program waits
 /// with nothing of what comes next on its way gets a page before all else, in the order of the
 /// waits, since they are served in that order. Then streams that waited of late get a page each in
 /// turn, as far as their windows reach, so that those of one thread, such as the two pointers of a
-/// quicksort, stay abreast. When there is nothing of these, the background: bubbles around the last
+/// quicksort, stay abreast; and then what was promised of others. When there is nothing of these, the background: bubbles around the last
 /// faults, and in turn with them the LRU order, or, where there is none, the pages in ascending
 /// order.
 struct Streams: ~Copyable {
@@ -23,7 +27,7 @@ struct Streams: ~Copyable {
   private static let firstWindow = 4
   /// How far past its edge a fault still belongs to a stream.
   private static let reach = 16
-  /// Waits of its thread elsewhere after which a stream is left to the background.
+  /// Waits of its thread elsewhere after which a stream comes behind the others.
   private static let staleFaults = 8
   /// Pages that a strided stream may pass over to find a pending one.
   private static let strideTries = 16
@@ -76,12 +80,12 @@ struct Streams: ~Copyable {
     self.inOrder = inOrder
     capacity = count
     background = Bubbles(.dual, pivots: count == 0 ? 0 : Strategy.defaultPivots)
-    // Two more: the heads of the queues.
-    streams = .allocate(capacity: count + 2)
-    streams.initialize(repeating: Stream(), count: count + 2)
+    // Three more: the heads of the queues.
+    streams = .allocate(capacity: count + 3)
+    streams.initialize(repeating: Stream(), count: count + 3)
     histories = .allocate(capacity: max(1, count))
     histories.initialize(repeating: History(), count: max(1, count))
-    for head in [count, count + 1] {
+    for head in count..<count + 3 {
       streams[head].previous = head
       streams[head].next = head
     }
@@ -96,6 +100,8 @@ struct Streams: ~Copyable {
   private var freshQueue: Int { capacity }
   /// Streams that take turns.
   private var sharedQueue: Int { capacity + 1 }
+  /// Streams whose thread has been elsewhere for long.
+  private var staleQueue: Int { capacity + 2 }
 
   // MARK: - Faults
 
@@ -275,10 +281,17 @@ struct Streams: ~Copyable {
     while streams[sharedQueue].next != sharedQueue {
       let index = streams[sharedQueue].next
       leaveQueue(index)
-      if !isStale(index), let slot = step(index, &pending) {
+      if isStale(index) {
+        join(index, after: streams[staleQueue].previous)
+      } else if let slot = step(index, &pending) {
         join(index, after: streams[sharedQueue].previous)
         return slot
       }
+    }
+    while streams[staleQueue].next != staleQueue {
+      let index = streams[staleQueue].next
+      if let slot = step(index, &pending) { return slot }
+      leaveQueue(index)
     }
     return nextOfBackground(&pending, order)
   }

@@ -193,6 +193,7 @@ public struct Placer: ~Copyable {
       counters.unwanted += 1
       states.set(slot, .present)
     case .ended:
+      counters.unwanted += 1
       retire(userfaultfd: area.userfaultfd)
     case .failed(let code):
       throw .system("cannot place the page of slot \(slot)", code)
@@ -203,9 +204,7 @@ public struct Placer: ~Copyable {
   /// Marks all slots of a program that has ended as present: nobody wants them any more.
   public mutating func retire(userfaultfd: Int) {
     for index in 0..<areas.count where areas[index].userfaultfd == userfaultfd {
-      let before = states.count(.present)
       states.set(areas[index].slots, .present)
-      counters.unwanted += states.count(.present) - before
     }
   }
 

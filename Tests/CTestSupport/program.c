@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -52,6 +53,8 @@ static int holds(const volatile uint64_t *memory, uint64_t page, uint64_t value)
 }
 
 static int run(int socket, uint64_t pages, enum test_program what) {
+  // Swift's handler would have the program's memory read, which may wait for a page for ever.
+  signal(SIGBUS, SIG_DFL);
   uint64_t bytes = pages * PAGE;
   void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);

@@ -35,7 +35,7 @@ struct Hostile {
     let thread = Thread {
       do {
         try inNamespace(network.client) {
-          let descriptor = test_packet_socket(network.clientLink)
+          let descriptor = test_packet_socket(network.clientLink, 0)
           guard descriptor >= 0 else { throw TestFailure("no packet socket: \(-descriptor)") }
           defer { close(descriptor) }
           var random = SeededGenerator(seed: seed)

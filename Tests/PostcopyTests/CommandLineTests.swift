@@ -17,7 +17,7 @@ import Testing
     (["--memory", "8Q"], "'8Q' is no size"),
     (["--runs", "0"], "--runs must be 1 to 101"),
     (["--rounds", "0"], "--rounds must be 1 to 1000"),
-    (["--work-us", "21"], "--work-us must be 0 to 20"),
+    (["--work-us", "101"], "--work-us must be 0 to 100"),
     (["--timeout", "0"], "--timeout must be 1"),
     (["--workload", "bogosort"], "'bogosort' is invalid"),
     (["--workload", "trace"], "--trace goes with --workload trace"),

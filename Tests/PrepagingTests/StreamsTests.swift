@@ -26,4 +26,30 @@ import Testing
     #expect(streams.fault(220))
     #expect(Set(streams.next(12)).isSuperset(of: [260, 300, 340]))
   }
+
+  /// What a program is told will come, it waits for without asking: it must come, and next.
+  @Test(arguments: [1, -1])
+  func aWindowIsPromisedOnceTheDirectionIsKnown(step: Int) throws {
+    let streams = Pusher("streams", slots: 1000)
+    #expect(streams.fault(500))
+    #expect(streams.promise == nil)
+    _ = streams.next(2)
+    #expect(!streams.fault(500 + step))
+    for _ in 0..<5 {
+      let promise = try #require(streams.promise)
+      #expect(promise.count.signum() == step)
+      let slots = (0..<abs(promise.count)).map { promise.first + $0 * step }
+      #expect(streams.next(slots.count) == slots)
+      // The program has used all that, and waits for the page after it.
+      #expect(streams.fault(promise.first + promise.count))
+    }
+  }
+
+  @Test func whoLeavesPagesOutIsPromisedNothing() {
+    let streams = Pusher("streams", slots: 1000)
+    for slot in [500, 503, 509] {
+      #expect(streams.fault(slot))
+      #expect(streams.promise == nil)
+    }
+  }
 }

@@ -16,7 +16,11 @@ import Testing
     let server: MemxdProcess
 
     init(mtu: Int, options: [String] = []) throws {
-      network = try TestNetwork(mtu: mtu)
+      try self.init(TestNetwork(mtu: mtu), options: options)
+    }
+
+    init(_ network: TestNetwork, options: [String] = []) throws {
+      self.network = network
       server = try MemxdProcess(
         network, ["--memory", "64M", "--region", "vm:16M"] + options)
       let source = try UserClient(network, region: "vm", queueDepth: 64)
@@ -77,6 +81,39 @@ import Testing
     }
     #expect(status.links[0].counters["pages_pushed"] == report.pushed)
     #expect(status.links[0].counters["pages_fetched"] == report.fetched)
+  }
+
+  @Test(
+    "Every page is right over a wire that loses, doubles, reorders and damages frames",
+    arguments: [9000, 1500], ["streams", "push", "demand-only"])
+  func badWire(mtu: Int, strategy: String) throws {
+    let network = try TestNetwork(mtu: mtu, isJoined: false)
+    let seed = UInt64.random(in: 0..<1 << 32)
+    let wire = try BadWire(network, seed: seed)
+    defer { #expect(throws: Never.self) { try wire.remove() } }
+    let bed = try Bed(network)
+    let memory = try bed.attach { $0.strategy = strategy }
+    let base = try #require(memory.base)
+    var slot = 17
+    for round in 0..<Self.pages {
+      #expect(Self.isRight(base, slot), "slot \(slot), seed \(seed)")
+      // What the program has written stays, whatever comes late.
+      if round % 4 == 0 {
+        (base + slot * Wire.pageBytes).storeBytes(of: 0xABCD, as: UInt64.self)
+      }
+      slot = (slot + 1) % Self.pages
+    }
+    try memory.waitUntilComplete()
+    for round in 0..<Self.pages where round % 4 == 0 {
+      let slot = (17 + round) % Self.pages
+      let word = (base + slot * Wire.pageBytes).load(as: UInt64.self)
+      #expect(word == 0xABCD, "slot \(slot), seed \(seed)")
+    }
+    let (report, counts) = (memory.report, wire.counts)
+    #expect(report.lost == 0, "\(report), seed \(seed)")
+    #expect(
+      counts.lost > 0 && counts.doubled > 0 && counts.overtaken > 0 && counts.damaged > 0,
+      "\(counts)")
   }
 
   @Test("A page that the program has written is not overwritten")

@@ -39,7 +39,6 @@ import Testing
       let run = UInt64(rest.prefix(Int(limit)).prefix { $0 == state }.count)
       guard states.first(state, from: from) == first,
         states.run(state, from: from, limit: limit) == run,
-        states.firstAwaited(from: from) == awaited.filter({ $0 >= from }).min(),
         states.awaited == UInt64(awaited.count), states.isAwaited(slot) == awaited.contains(slot),
         states[slot] == model[Int(slot)]
       else {

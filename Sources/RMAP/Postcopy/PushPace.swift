@@ -49,6 +49,9 @@ public struct PushPace: Sendable {
   private var rounds = 0
   private var startupRate = 0.0
   private var flatRounds = 0
+  /// The greatest rates of this round, and of the rounds in which the startup brought no more.
+  private var roundRate = 0.0
+  private var flatRate = 0.0
   private var next_ns = 0.0
   /// Pages that an acknowledgement reports, smoothed.
   private var perAcknowledgement = 1.0
@@ -133,7 +136,9 @@ public struct PushPace: Sendable {
     let elapsed_ns = max(now_ns &- mark.delivered_ns, mark.sent_ns &- mark.firstSent_ns)
     // What came within less than a round trip says how acknowledgements bunch, not how fast the link is.
     if elapsed_ns > 0, elapsed_ns >= roundTrip_ns {
-      rates.now = max(rates.now, Double(delivered - mark.delivered) / Double(elapsed_ns))
+      let sample = Double(delivered - mark.delivered) / Double(elapsed_ns)
+      rates.now = max(rates.now, sample)
+      roundRate = max(roundRate, sample)
     }
     if mark.delivered >= roundEnd { endRound(inFlight: inFlight) }
     if case .drain = phase, Double(inFlight) <= rate * Double(roundTrip_ns) { phase = .cycle(2) }
@@ -155,13 +160,19 @@ public struct PushPace: Sendable {
     case .startup:
       if rate > startupRate * 1.25 {
         startupRate = rate
-        flatRounds = 0
+        (flatRounds, flatRate) = (0, 0)
       } else {
         flatRounds += 1
-        if flatRounds == 3 { phase = .drain }
+        flatRate = max(flatRate, roundRate)
+        if flatRounds == 3 {
+          phase = .drain
+          // By now the link is full. What came before may have found its buckets full of tokens.
+          if flatRate > 0 { rates = (flatRate, 0) }
+        }
       }
     case .drain: break
     case .cycle(let step): phase = .cycle((step + 1) % Self.cycleGains.count)
     }
+    roundRate = 0
   }
 }

@@ -133,7 +133,7 @@ struct PushSender: ~Copyable {
       count += 1
     }
     for index in first..<first + count { announced |= 1 << UInt64(index) }
-    return Announcement(first: plan[first], count: count * step)
+    return Announcement(first: plan[first], count: count == 1 ? 1 : count * step)
   }
 
   // MARK: Sending

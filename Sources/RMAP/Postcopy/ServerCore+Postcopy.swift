@@ -88,6 +88,8 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.strategy = transfer.strategy
       push.pointee.report.pages = transfer.pages
       pushes[index] = push
+      // What the link was like when it last pushed may be long ago.
+      if pushing == 0 { linkPace = PushPace() }
       pushing += 1
       counters.postcopies += 1
       pushDue.set(index, due_ns: 0)

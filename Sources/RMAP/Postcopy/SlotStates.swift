@@ -209,17 +209,12 @@ public struct SlotStates: ~Copyable {
   // MARK: Reconnecting
 
   /// Takes back what was requested and announced: after a broken link nothing of it is under way. Who
-  /// waits goes on waiting, and ``firstAwaited(from:)`` finds the slots to request again.
+  /// waits goes on waiting.
   public mutating func forgetUnderWay() {
     for index in 0...slots / 64 {
       let word = words[Int(index)]
       set(word: index, mask: word.mask(.requested) | word.mask(.announced), .missing)
     }
-  }
-
-  /// The first slot at or behind `slot` that a thread waits for; nil when there is none.
-  public func firstAwaited(from slot: UInt64) -> UInt64? {
-    next(from: slot) { words[Int($0)].awaited }
   }
 
   /// How many pieces the bitmap of present slots has.

@@ -55,8 +55,8 @@ public struct MovableParameters: Sendable, Equatable {
   public static let pagesMax = 1 << 28
   /// The largest number of rounds.
   public static let roundsMax = 1 << 20
-  /// The most iterations of arithmetic a step, some 80 µs.
-  public static let spinMax = 1 << 16
+  /// The most iterations of arithmetic a step, some 300 µs.
+  public static let spinMax = 1 << 18
 
   /// Parameters of the given values, which ``MovableKind/make(_:trace:)`` looks at.
   public init(pages: Int, seed: UInt64, rounds: Int = 1, spin: Int = 0) {

@@ -92,7 +92,7 @@ struct Postcopy: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Arithmetic besides the use of memory, in microseconds: at each step, or for each 4000 instructions "
-        + "of a trace; 0 to 20. Quicksort has none.", valueName: "us"))
+        + "of a trace; 0 to 100. Quicksort has none.", valueName: "us"))
   var workUs = 0.0
 
   @Option(help: ArgumentHelp("Seed of the data and of the order of accesses.", valueName: "n"))

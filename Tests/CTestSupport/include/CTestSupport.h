@@ -6,8 +6,9 @@
 /// Has the calling thread enter a network namespace, by its descriptor. 0 or an errno value.
 int test_enter_network_namespace(int fd);
 
-/// Has a file descriptor of a new AF_PACKET socket that sends on an interface, or a negative errno value.
-int test_packet_socket(const char *interface);
+/// Has a file descriptor of a new AF_PACKET socket that sends on an interface, or a negative errno value. If
+/// `receives` is not 0 it also gets all frames that come in there.
+int test_packet_socket(const char *interface, int receives);
 
 /// Counts the calls of malloc and its kin that one thread makes from now on; 0 for none.
 void test_watch_allocations(int thread_id);

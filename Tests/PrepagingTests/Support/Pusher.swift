@@ -15,6 +15,7 @@ final class Pusher {
   var ignoredHints: Int { prepager.ignoredHints }
 
   func fault(_ slot: Int) -> Bool { prepager.fault(slot, context: 0) }
+  var promise: Promise? { prepager.promise }
   func remove(_ slot: Int) -> Bool { prepager.remove(slot) }
 
   /// The next pages, at most `count`.

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import RMAP
+
+/// What a session has planned to push, and what it tells the client of that.
+@Suite struct PushPlanTests {
+  private func sender(planning slots: [UInt64]) -> PushSender {
+    var sender = PushSender(BeginRequest(strategy: "push"), session: 1, limit_bytes_s: 0)
+    for slot in slots { sender.enqueue(slot) }
+    return sender
+  }
+
+  @Test func neighboursAreAnnouncedTogetherAndOnce() {
+    var sender = sender(planning: [7, 8, 9, 4, 3, 20])
+    let first = sender.announce()
+    #expect(first.first == 7 && first.ahead == 3)
+    let second = sender.announce()
+    #expect(second.first == 4 && second.ahead == -2)
+    let third = sender.announce()
+    #expect(third.first == 20 && third.ahead == 1)
+    #expect(sender.announce().ahead == 0)
+  }
+
+  @Test func whatIsPlannedLastCanBeAnnouncedFirst() {
+    var sender = sender(planning: [100, 7, 8])
+    let latest = sender.announce(from: 1)
+    #expect(latest.first == 7 && latest.ahead == 2)
+    let rest = sender.announce()
+    #expect(rest.first == 100 && rest.ahead == 1)
+    #expect(sender.announce(from: 3).ahead == 0)
+  }
+
+  @Test func aPromiseGoesFirst() {
+    var sender = sender(planning: [100])
+    sender.promise = Announcement(first: 500, count: -300)
+    let promised = sender.announce()
+    #expect(promised.first == 500 && promised.ahead == -127)
+    #expect(sender.announce().first == 100)
+  }
+
+  /// Against a plain array, from seeds.
+  @Test(arguments: 1...20 as ClosedRange<UInt64>)
+  func everyPlannedSlotIsAnnouncedOnce(seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    var sender = sender(planning: [])
+    var plan: [(slot: UInt64, isAnnounced: Bool)] = []
+    var next: UInt64 = 0
+    for _ in 0..<2000 {
+      switch random.below(4) {
+      case 0 where sender.planHasRoom:
+        next += random.once(in: 3) ? 2 : 1
+        sender.enqueue(next)
+        plan.append((next, false))
+      case 1 where !plan.isEmpty:
+        #expect(sender.dequeue() == plan.removeFirst().slot, "seed \(seed)")
+      case 2 where !plan.isEmpty:
+        let slot = plan.remove(at: random.below(plan.count)).slot
+        #expect(sender.withdraw(slot) && !sender.withdraw(slot), "seed \(seed)")
+      default:
+        let found = sender.announce(from: random.below(sender.planCount + 1))
+        for step in 0..<Int(found.ahead) {
+          let index = plan.firstIndex { $0.slot == found.first + UInt64(step) }
+          let at = try #require(index, "seed \(seed): announced, and not planned")
+          if step > 0 { #expect(!plan[at].isAnnounced, "seed \(seed): announced twice") }
+          plan[at].isAnnounced = true
+        }
+      }
+      #expect(sender.planCount == plan.count, "seed \(seed)")
+    }
+    while true {
+      let found = sender.announce()
+      guard found.ahead > 0 else { break }
+      for step in 0..<Int(found.ahead) {
+        let at = try #require(plan.firstIndex { $0.slot == found.first + UInt64(step) })
+        #expect(!plan[at].isAnnounced, "seed \(seed): announced twice")
+        plan[at].isAnnounced = true
+      }
+    }
+    #expect(plan.count { !$0.isAnnounced } == 0, "seed \(seed)")
+  }
+}
