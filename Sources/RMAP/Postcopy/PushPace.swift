@@ -33,8 +33,8 @@ public struct PushPace: Sendable {
   private static let roundTripSpan_ns: UInt64 = 2_000_000_000
   /// How far a late sender may catch up.
   private static let catchUp_ns: UInt64 = 200_000
-  /// Until there are samples: 64 pages in 1 ms, a gigabit's worth being 30.
-  private static let firstInterval_ns = 16_000.0
+  /// Until there are samples: 31 pages in 1 ms, a gigabit's worth.
+  private static let firstInterval_ns = 32_000.0
 
   private let limitInterval_ns: Double
   private var phase = Phase.startup
@@ -52,6 +52,8 @@ public struct PushPace: Sendable {
   /// The greatest rates of this round, and of the rounds in which the startup brought no more.
   private var roundRate = 0.0
   private var flatRate = 0.0
+  /// The shortest round trip of this round.
+  private var roundLeast_ns = UInt64.max
   private var next_ns = 0.0
   /// Pages that an acknowledgement reports, smoothed.
   private var perAcknowledgement = 1.0
@@ -84,10 +86,10 @@ public struct PushPace: Sendable {
 
   /// Pages that may be on their way at a time.
   public var window: Int {
-    guard rate > 0, roundTrip_ns > 0 else { return 4 }
+    guard rate > 0, roundTrip_ns > 0 else { return 2 }
     let product = rate * Double(roundTrip_ns)
     switch phase {
-    case .startup: return min(Wire.pushWindow, max(4, Int(product * Self.startupGain) + 2))
+    case .startup: return min(Wire.pushWindow, max(2, Int(product * Self.startupGain) + 1))
     // Acknowledgements that come in bunches would leave the network idle between them.
     default:
       let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1)
@@ -145,11 +147,17 @@ public struct PushPace: Sendable {
   }
 
   private mutating func noteRoundTrip(_ roundTrip_ns: UInt64, now_ns: UInt64) {
+    roundLeast_ns = min(roundLeast_ns, roundTrip_ns)
     if now_ns >= roundTripSpanEnd_ns {
       roundTrips = (.max, roundTrips.now)
       roundTripSpanEnd_ns = now_ns + Self.roundTripSpan_ns
     }
     roundTrips.now = min(roundTrips.now, roundTrip_ns)
+  }
+
+  /// Whether every page of this round found two others in front of it and more: no need to fill the link any further.
+  private var hasQueue: Bool {
+    roundRate > 0 && Double(roundLeast_ns) > Double(2 * roundTrip_ns) + 2 / roundRate
   }
 
   private mutating func endRound(inFlight: Int) {
@@ -158,13 +166,13 @@ public struct PushPace: Sendable {
     if rounds % Self.bandwidthRounds == 0 { rates = (0, max(rates.now, 0)) }
     switch phase {
     case .startup:
-      if rate > startupRate * 1.25 {
+      if rate > startupRate * 1.25, !hasQueue {
         startupRate = rate
         (flatRounds, flatRate) = (0, 0)
       } else {
         flatRounds += 1
         flatRate = max(flatRate, roundRate)
-        if flatRounds == 3 {
+        if flatRounds == 3 || hasQueue {
           phase = .drain
           // By now the link is full. What came before may have found its buckets full of tokens.
           if flatRate > 0 { rates = (flatRate, 0) }
@@ -173,6 +181,6 @@ public struct PushPace: Sendable {
     case .drain: break
     case .cycle(let step): phase = .cycle((step + 1) % Self.cycleGains.count)
     }
-    roundRate = 0
+    (roundRate, roundLeast_ns) = (0, .max)
   }
 }
