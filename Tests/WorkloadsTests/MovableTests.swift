@@ -183,7 +183,7 @@ func madeUpTrace(pages: Int, touches: Int, seed: UInt64) -> [UInt8] {
   @Test(arguments: MovableKind.allCases) func badParametersAreRefused(kind: MovableKind) throws {
     for (pages, rounds, spin) in [
       (0, 1, 0), (-1, 1, 0), (1 << 29, 1, 0), (1, 0, 0), (1, 1 << 21, 0), (1, 1, -1),
-      (1, 1, 1 << 17),
+      (1, 1, MovableParameters.spinMax + 1),
     ] {
       #expect(throws: BadProgram.self) {
         try make(kind, pages: pages, seed: 1, rounds: rounds, spin: spin)

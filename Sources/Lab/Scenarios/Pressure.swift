@@ -21,16 +21,10 @@ extension Scenario {
       // the emergency reserves, and the kernel drops the frames in them unless they are taken at the
       // ingress hook.
       try await guest.run("echo 1024 > /proc/sys/vm/min_free_kbytes && modprobe memx_shortage")
-      let shortages = try await guest.run(
-        """
-        while sleep 1; do echo 200 > /sys/module/memx_shortage/parameters/hold_ms; done \
-          < /dev/null > /dev/null 2>&1 &
-        echo $!
-        """)
       let outcome = try await guest.outcome(
         Workload.stress(size_mib: 240, seconds: 60, processes: 3), in: .work,
         timeout: .seconds(300))
-      try await guest.run("kill \(shortages) && echo 4096 > /proc/sys/vm/min_free_kbytes")
+      try await guest.run("rmmod memx_shortage && echo 4096 > /proc/sys/vm/min_free_kbytes")
       await findings.expect(outcome.succeeded, "stress-ng: \(outcome.text)")
       let pressure = try await guest.run("cat /proc/pressure/memory")
       await findings.set("pressure", .text(pressure))

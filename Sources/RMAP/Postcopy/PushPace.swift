@@ -89,7 +89,10 @@ public struct PushPace: Sendable {
     guard rate > 0, roundTrip_ns > 0 else { return 2 }
     let product = rate * Double(roundTrip_ns)
     switch phase {
-    case .startup: return min(Wire.pushWindow, max(2, Int(product * Self.startupGain) + 1))
+    case .startup:
+      // The first rates may be those at which a bucket empties: twice the window a round, no more.
+      let pages = max(2, Int(product * Self.startupGain) + 1)
+      return min(Wire.pushWindow, pages, 2 << min(rounds, 5))
     // Acknowledgements that come in bunches would leave the network idle between them.
     default:
       let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1)
