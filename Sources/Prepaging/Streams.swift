@@ -17,9 +17,9 @@
 /// with nothing of what comes next on its way gets a page before all else, in the order of the
 /// waits, since they are served in that order. Then streams that waited of late get a page each in
 /// turn, as far as their windows reach, so that those of one thread, such as the two pointers of a
-/// quicksort, stay abreast; and then what was promised of others. When there is nothing of these, the background: bubbles around the last
-/// faults, and in turn with them the LRU order, or, where there is none, the pages in ascending
-/// order.
+/// quicksort, stay abreast; and then what was promised of others. When there is nothing of these,
+/// the background: bubbles around the last faults, and in turn with them the LRU order, or, where
+/// there is none, the pages in ascending order.
 struct Streams: ~Copyable {
   /// Streams that are followed at a time; a new one replaces the one that waited longest ago.
   static let limit = 1024

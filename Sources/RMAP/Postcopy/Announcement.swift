@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Slots that the server says it pushes soon, as a header carries them.
-public struct Announcement: Sendable {
+public struct Announcement: Equatable, Sendable {
   /// The slot that comes first.
   public let first: UInt64
   /// How many slots: upwards from `first`, or downwards where it is negative; 0 for none.
   public let ahead: Int8
 
-  static let none = Announcement(first: 0, count: 0)
+  static let nothing = Announcement(first: 0, count: 0)
 
   /// - Parameter count: as `ahead`; of more than 127 the first 127 are announced.
   public init(first: UInt64, count: Int) {

@@ -117,14 +117,14 @@ struct PushSender: ~Copyable {
   /// What was promised, or else the first planned slots that follow one another and have not been announced yet.
   mutating func announce() -> Announcement {
     if let promise = promise.take() { return promise }
-    return announce(from: (~announced).trailingZeroBitCount)
+    return announce(from: (~announced).trailingZeroBitCount) ?? .nothing
   }
 
   private func isAnnounced(_ index: Int) -> Bool { announced >> UInt64(index) & 1 == 1 }
 
-  /// The planned slots that follow one another from a place in the plan on, unless that is its end.
-  mutating func announce(from first: Int) -> Announcement {
-    guard first < planCount else { return .none }
+  /// The planned slots that follow one another from a place in the plan on; nil at its end.
+  mutating func announce(from first: Int) -> Announcement? {
+    guard first < planCount else { return nil }
     var count = 1
     let step = first + 1 < planCount && plan[first + 1] < plan[first] ? -1 : 1
     while first + count < planCount, count < Wire.maxAnnounced, !isAnnounced(first + count),

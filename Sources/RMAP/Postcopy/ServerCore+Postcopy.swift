@@ -164,7 +164,8 @@ extension ServerCore where Store: ~Copyable {
     }
     if push.pointee.covers(slot), header.attempt == 0 {
       // The strategy learns how far the program has come.
-      push.pointee.promise = store.fault(region, slot: slot, context: context, wasPlanned: false)
+      let promise = store.fault(region, slot: slot, context: context, wasPlanned: false)
+      push.pointee.promise = promise ?? push.pointee.promise
       push.pointee.report.overlapped += 1
       counters.fetchesOverlapped += 1
       return false
@@ -185,7 +186,7 @@ extension ServerCore where Store: ~Copyable {
 
   /// What a READ's reply says of pages to come.
   func announcement(session index: Int) -> Announcement {
-    pushes[index]?.pointee.announce() ?? .none
+    pushes[index]?.pointee.announce() ?? .nothing
   }
 
   // MARK: Pushing
