@@ -90,7 +90,10 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(name: "Console", swiftSettings: strict),
+    .target(name: "Processes", dependencies: ["CMemx", "Console"], swiftSettings: strict),
     .target(name: "Control", dependencies: ["CMemx", "Console"], swiftSettings: strict),
+    .target(
+      name: "Migration", dependencies: ["Control", "Console", "Processes"], swiftSettings: strict),
     .target(
       name: "Workloads", dependencies: ["CMemx", "Console", histogram], swiftSettings: pagePath),
     .target(
@@ -99,13 +102,13 @@ let package = Package(
     .executableTarget(
       name: "memxd", dependencies: ["Daemon", argumentParser], swiftSettings: strict),
     .executableTarget(
-      name: "memxctl", dependencies: ["Control", "Console", argumentParser],
+      name: "memxctl", dependencies: ["Control", "Migration", "Console", argumentParser],
       swiftSettings: strict),
     .executableTarget(
       name: "memx-bench",
       dependencies: [
         "RMAP", "Links", "RemoteMemory", "Prepaging", "Simulation", "Workloads", "CMemx", "CFloor",
-        "Console", argumentParser, histogram,
+        "Console", "Processes", argumentParser, histogram,
       ],
       swiftSettings: pagePath),
     .executableTarget(

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import Console
+import Control
+import Glibc
+import Processes
+
+/// The target's end of a migration: takes in the guest, and tells the source how its pages come.
+public struct TargetReceiver<Keys: XenKeys> {
+  private let keys: Keys
+  private var channel: LineChannel
+  /// What xl needs beyond the guest's memory, in MiB: its page tables and the hypervisor's own records.
+  private static var reserve_mib: UInt64 { 16 }
+
+  /// - Parameters:
+  ///   - input: what the source says, and the stream of the guest.
+  ///   - output: what the source hears.
+  public init(keys: Keys, input: Int32, output: Int32) {
+    self.keys = keys
+    channel = LineChannel(input: input, output: output)
+  }
+
+  /// Receives one guest, and returns when all of its pages have come.
+  ///
+  /// - Throws: ``Failure``; the source has been told, too.
+  public mutating func run() throws(Failure) {
+    do throws(RunFailure) {
+      let name = try greet()
+      let domain = try restore(name)
+      say(Line("resumed", ["domain": "\(domain)"]))
+      try follow(domain)
+    } catch {
+      throw Failure(.failed, error.description)
+    }
+  }
+
+  private func say(_ line: Line) { _ = channel.send(line) }
+
+  private func refuse(_ reason: String) -> RunFailure {
+    say(Line("refused", ["text": reason]))
+    return RunFailure("refused: \(reason)")
+  }
+
+  /// - Returns: the domain's name.
+  private mutating func greet() throws(RunFailure) -> String {
+    guard case .line(let hello) = channel.receive(timeout_ms: 60_000), hello.word == "memx-migrate",
+      let name = hello.values["domain"]
+    else {
+      throw RunFailure("what came is no migration: memxctl migrate starts this program")
+    }
+    guard hello.values["version"] == "1" else {
+      throw refuse("the source speaks another version of this program; install the same")
+    }
+    let free_mib: UInt64
+    do throws(RunFailure) {
+      free_mib = try Toolstack.freeMemory_mib()
+    } catch {
+      throw refuse(error.description)
+    }
+    let wanted_mib = hello.number("memory_mib") + Self.reserve_mib
+    guard free_mib >= wanted_mib else {
+      throw refuse("\(free_mib) MiB are free here, \(wanted_mib) MiB are needed")
+    }
+    if (try? Toolstack.domain(name)) != nil {
+      throw refuse("a domain called \(name) is here already")
+    }
+    say(Line("ready", ["free_mib": "\(free_mib)"]))
+    guard case .line(let go) = channel.receive(timeout_ms: -1), go.word == "stream" else {
+      throw RunFailure("the source gave up before it sent the guest")
+    }
+    return name
+  }
+
+  /// - Returns: the domain's number; it runs.
+  private func restore(_ name: String) throws(RunFailure) -> Int {
+    let (data, messages) = (try Pipe(), try Pipe())
+    let xl = try Toolstack.restore(input: data.readEnd, errors: messages.writeEnd)
+    data.closeReadEnd()
+    messages.closeWriteEnd()
+    var pump = StreamPump(input: channel.input, output: data.writeEnd)
+    pumping: while xl.poll() == nil {
+      switch pump.step() {
+      case .moved, .idle: continue
+      case .end, .broken: break pumping
+      }
+    }
+    data.closeWriteEnd()
+    guard xl.wait() == 0 else {
+      // Whatever is half made must not be taken for the guest.
+      if let rest = try? Toolstack.domain(name) { try? Toolstack.destroy(rest) }
+      let reason = "xl restore failed: \(lastLines(messages.readEnd))"
+      say(Line("failed", ["text": reason]))
+      throw RunFailure(reason)
+    }
+    return try Toolstack.domain(name)
+  }
+
+  private func follow(_ domain: Int) throws(RunFailure) {
+    let guest = GuestKeys(keys, domain: domain)
+    try keys.watch(guest.path)
+    var last = Line("progress")
+    while true {
+      let state = try guest.state()
+      if state == .complete || state == .failed {
+        var values = try figures(guest)
+        if state == .failed { values["text"] = try guest.text("error") ?? "" }
+        say(Line(state == .complete ? "complete" : "failed", values))
+        if state == .failed { throw RunFailure("the guest lost pages: \(values["text"] ?? "")") }
+        return
+      }
+      guard try keys.read("/local/domain/\(domain)/domid") != nil else {
+        say(Line("gone"))
+        throw RunFailure("the guest ended before all of its pages had moved")
+      }
+      let now = Line("progress", try figures(guest))
+      if now != last { say(now) }
+      last = now
+      var ready = pollfd(fd: keys.descriptor, events: Int16(POLLIN), revents: 0)
+      if poll(&ready, 1, 500) > 0 { try keys.takeChanges() }
+    }
+  }
+
+  private func figures(_ guest: GuestKeys<Keys>) throws(RunFailure) -> [String: String] {
+    var values: [String: String] = [:]
+    for name in [
+      "missing", "pushed", "fetched", "network_faults", "minor_faults", "unused", "longest_wait_us",
+    ] {
+      values[name] = "\(try guest.number(name) ?? 0)"
+    }
+    return values
+  }
+}
