@@ -60,8 +60,14 @@ let package = Package(
       name: "CFloor", path: "tools/floor", sources: ["userfault.c"], publicHeadersPath: "include",
       cSettings: c),
 
+    // Xen's libraries, loaded at run time.
+    .target(name: "CXen", cSettings: c),
+    .target(name: "Xen", dependencies: ["CXen"], swiftSettings: strict),
+
     .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
-    .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(
+      name: "PageStore", dependencies: ["CMemx", "CRMAP", "RMAP", "Xen", system],
+      swiftSettings: pagePath),
     .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Prepaging", swiftSettings: pagePath),
     .target(name: "Transfers", dependencies: ["RMAP", "Prepaging"], swiftSettings: pagePath),
