@@ -99,7 +99,8 @@ let package = Package(
     .target(name: "Processes", dependencies: ["CMemx", "Console"], swiftSettings: strict),
     .target(name: "Control", dependencies: ["CMemx", "Console"], swiftSettings: strict),
     .target(
-      name: "Migration", dependencies: ["Control", "Console", "Processes"], swiftSettings: strict),
+      name: "Migration", dependencies: ["Control", "Console", "Processes", "Xen"],
+      swiftSettings: strict),
     .target(
       name: "Workloads", dependencies: ["CMemx", "Console", histogram], swiftSettings: pagePath),
     .target(
@@ -108,7 +109,7 @@ let package = Package(
     .executableTarget(
       name: "memxd", dependencies: ["Daemon", argumentParser], swiftSettings: strict),
     .executableTarget(
-      name: "memxctl", dependencies: ["Control", "Migration", "Console", argumentParser],
+      name: "memxctl", dependencies: ["Control", "Migration", "Xen", "Console", argumentParser],
       swiftSettings: strict),
     .executableTarget(
       name: "memx-bench",

@@ -10,29 +10,29 @@ extension SourceMigration {
     let resumed_ns = monotonicNs()
     var targetSpeaks = true
     do throws(RunFailure) {
-      try keys.watch(serve.path)
-      while true {
+      try store.watch(serve.path)
+      var isOver = false
+      while !isOver {
         if targetSpeaks {
-          switch channel.receive(timeout_ms: 500, also: keys.descriptor) {
+          switch channel.receive(timeout_ms: 500, also: store.descriptor) {
           case .nothing: break
           case .end: targetSpeaks = false
           case .line(let line):
             take(line)
-            if line.word == "complete" { break }
-            if line.word == "failed" || line.word == "gone" { throw try lost(line) }
+            if line.word == "failed" || line.word == "gone" { throw lost(line) }
+            if line.word == "complete" { (isOver, targetSpeaks) = (true, false) }
           }
         } else {
           waitForChange(timeout_ms: 500)
         }
-        try keys.takeChanges()
-        if try serve.state() == "complete" { break }
-        if try serve.state() == "failed" {
+        try store.takeChanges()
+        switch try serve.state() {
+        case "complete": isOver = true
+        case "failed":
           throw RunFailure(
-            "memxd here cannot serve the guest's pages: \(try serve.text("error") ?? "see its log")")
-        }
-        if let all = try serve.number("pages"), let left = try serve.number("remaining"), all > 0 {
-          progress(
-            MigrationProgress(phase: .push, fraction: 1 - Double(left) / Double(all)))
+            "memxd here cannot serve the guest's pages: \(try serve.text("error") ?? "see its log")"
+          )
+        default: showPush()
         }
       }
       report.resume_ms = (monotonicNs() - resumed_ns) / 1_000_000
@@ -51,8 +51,16 @@ extension SourceMigration {
     }
   }
 
+  private func showPush() {
+    guard let all = try? serve.number("pages"), let left = try? serve.number("remaining"), all > 0
+    else { return }
+    progress(MigrationProgress(phase: .push, fraction: 1 - Double(left) / Double(all)))
+  }
+
   private mutating func take(_ line: Line) {
-    guard line.word == "complete" || line.word == "progress" || line.word == "failed" else { return }
+    guard line.word == "complete" || line.word == "progress" || line.word == "failed" else {
+      return
+    }
     report.pushed = line.number("pushed")
     report.fetched = line.number("fetched")
     report.network_faults = line.number("network_faults")
@@ -62,8 +70,10 @@ extension SourceMigration {
   }
 
   /// The guest has lost pages, or ended.
-  private func lost(_ line: Line) throws(RunFailure) -> RunFailure {
-    if line.word == "gone" { return RunFailure("the guest ended before all of its pages had moved") }
+  private func lost(_ line: Line) -> RunFailure {
+    if line.word == "gone" {
+      return RunFailure("the guest ended before all of its pages had moved")
+    }
     let text = line.values["text"] ?? "it does not say why"
     return RunFailure("the guest lost \(line.number("missing")) pages: \(text)")
   }

@@ -3,14 +3,15 @@ import Console
 import Control
 import Glibc
 import Processes
+import Xen
 
 /// A migration as dom0 of the source drives it.
 ///
 /// The phases are the paper's (section 3): pages go out while the guest runs (preparation), it is suspended and
 /// what is left moves (downtime), it runs at the target and its pages follow (resume). Until it runs at the
 /// target everything can be undone; afterwards the target has the only guest that may run.
-public struct SourceMigration<Keys: XenKeys> {
-  let keys: Keys
+public struct SourceMigration {
+  let store: Store
   let request: MigrationRequest
   /// Whether somebody wants it to stop.
   let isCancelled: () -> Bool
@@ -21,21 +22,21 @@ public struct SourceMigration<Keys: XenKeys> {
   var began_ns: UInt64 = 0
 
   /// - Parameters:
-  ///   - keys: dom0's XenStore.
+  ///   - store: dom0's XenStore.
   ///   - isCancelled: asked several times a second until the guest runs at the target.
   ///   - progress: told several times a second.
   public init(
-    _ request: MigrationRequest, keys: Keys, isCancelled: @escaping () -> Bool,
+    _ request: MigrationRequest, store: any XenStoreConnection, isCancelled: @escaping () -> Bool,
     progress: @escaping (MigrationProgress) -> Void
   ) {
     self.request = request
-    self.keys = keys
+    self.store = Store(connection: store)
     self.isCancelled = isCancelled
     self.progress = progress
   }
 
-  var guest: GuestKeys<Keys> { GuestKeys(keys, domain: domain) }
-  var serve: ServeKeys<Keys> { ServeKeys(keys, domain: domain) }
+  var guest: GuestKeys { GuestKeys(store, domain: domain) }
+  var serve: ServeKeys { ServeKeys(store, domain: domain) }
 
   /// Migrates.
   ///
@@ -62,7 +63,7 @@ public struct SourceMigration<Keys: XenKeys> {
   private mutating func check() throws(Failure) -> String {
     do throws(RunFailure) {
       domain = try Toolstack.domain(request.domain)
-      guard let server = try keys.read(ServeKeys<Keys>.server) else {
+      guard let server = try store.read(ServeKeys.server) else {
         throw RunFailure("no memxd serves Xen guests on this host; start one with: memxd --xen")
       }
       guard let version = try guest.text("version") else {
@@ -78,7 +79,7 @@ public struct SourceMigration<Keys: XenKeys> {
       guard let state = try guest.state(), state.isAtRest else {
         throw RunFailure("\(request.domain) is being migrated already")
       }
-      let target_kib = try keys.read("/local/domain/\(domain)/memory/target")
+      let target_kib = try store.read("/local/domain/\(domain)/memory/target")
       report.memory_pages = (target_kib.flatMap { UInt64($0) } ?? 0) / 4
       return server
     } catch {
@@ -102,7 +103,8 @@ public struct SourceMigration<Keys: XenKeys> {
     }
     guard answer.word == "ready" else {
       throw Failure(
-        .refused, "the target refuses: \(answer.values["text"] ?? answer.text); "
+        .refused,
+        "the target refuses: \(answer.values["text"] ?? answer.text); "
           + "\(request.domain) runs on here")
     }
   }
@@ -121,7 +123,7 @@ public struct SourceMigration<Keys: XenKeys> {
       ] {
         try guest.write(name, value)
       }
-      try keys.watch(guest.path)
+      try store.watch(guest.path)
       try awaitPrepared()
     } catch {
       try? cancelPreparation()
@@ -162,8 +164,8 @@ public struct SourceMigration<Keys: XenKeys> {
 
   /// Waits until XenStore says something, or for `timeout_ms`.
   func waitForChange(timeout_ms: Int32) {
-    var ready = pollfd(fd: keys.descriptor, events: Int16(POLLIN), revents: 0)
-    if poll(&ready, 1, timeout_ms) > 0 { try? keys.takeChanges() }
+    var ready = pollfd(fd: store.descriptor, events: Int16(POLLIN), revents: 0)
+    if poll(&ready, 1, timeout_ms) > 0 { try? store.takeChanges() }
   }
 }
 

@@ -3,19 +3,21 @@ import Console
 import Control
 import Glibc
 import Processes
+import Xen
 
 /// The target's end of a migration: takes in the guest, and tells the source how its pages come.
-public struct TargetReceiver<Keys: XenKeys> {
-  private let keys: Keys
+public struct TargetReceiver {
+  private let store: Store
   private var channel: LineChannel
   /// What xl needs beyond the guest's memory, in MiB: its page tables and the hypervisor's own records.
   private static var reserve_mib: UInt64 { 16 }
 
   /// - Parameters:
+  ///   - store: dom0's XenStore.
   ///   - input: what the source says, and the stream of the guest.
   ///   - output: what the source hears.
-  public init(keys: Keys, input: Int32, output: Int32) {
-    self.keys = keys
+  public init(store: any XenStoreConnection, input: Int32, output: Int32) {
+    self.store = Store(connection: store)
     channel = LineChannel(input: input, output: output)
   }
 
@@ -95,8 +97,8 @@ public struct TargetReceiver<Keys: XenKeys> {
   }
 
   private func follow(_ domain: Int) throws(RunFailure) {
-    let guest = GuestKeys(keys, domain: domain)
-    try keys.watch(guest.path)
+    let guest = GuestKeys(store, domain: domain)
+    try store.watch(guest.path)
     var last = Line("progress")
     while true {
       let state = try guest.state()
@@ -107,19 +109,19 @@ public struct TargetReceiver<Keys: XenKeys> {
         if state == .failed { throw RunFailure("the guest lost pages: \(values["text"] ?? "")") }
         return
       }
-      guard try keys.read("/local/domain/\(domain)/domid") != nil else {
+      guard try store.exists(domain) else {
         say(Line("gone"))
         throw RunFailure("the guest ended before all of its pages had moved")
       }
       let now = Line("progress", try figures(guest))
       if now != last { say(now) }
       last = now
-      var ready = pollfd(fd: keys.descriptor, events: Int16(POLLIN), revents: 0)
-      if poll(&ready, 1, 500) > 0 { try keys.takeChanges() }
+      var ready = pollfd(fd: store.descriptor, events: Int16(POLLIN), revents: 0)
+      if poll(&ready, 1, 500) > 0 { try store.takeChanges() }
     }
   }
 
-  private func figures(_ guest: GuestKeys<Keys>) throws(RunFailure) -> [String: String] {
+  private func figures(_ guest: GuestKeys) throws(RunFailure) -> [String: String] {
     var values: [String: String] = [:]
     for name in [
       "missing", "pushed", "fetched", "network_faults", "minor_faults", "unused", "longest_wait_us",

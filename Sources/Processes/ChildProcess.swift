@@ -112,9 +112,8 @@ public final class ChildProcess {
     let own = getenv("PATH").map { String(cString: $0) } ?? ""
     let directories =
       own.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin", "/usr/bin"]
-    guard
-      let path = directories.map({ "\($0)/\(name)" }).first(where: { access($0, X_OK) == 0 })
-    else {
+    let paths: [String] = directories.map { "\($0)/\(name)" }
+    guard let path = paths.first(where: { access($0, X_OK) == 0 }) else {
       throw RunFailure("there is no program '\(name)': install the package \(package)")
     }
     return path

@@ -89,8 +89,10 @@ final class PostcopyBed {
   /// - Parameter mb_s: 10⁶ bytes of frames a second, Ethernet headers included; 0 for no limit.
   func limit(mb_s: Int) throws(RunFailure) {
     if mb_s == 0 {
-      if isLimited { try ChildProcess.run(
-          "tc", ["qdisc", "del", "dev", Self.serverEnd, "root"], package: "iproute2") }
+      if isLimited {
+        try ChildProcess.run(
+          "tc", ["qdisc", "del", "dev", Self.serverEnd, "root"], package: "iproute2")
+      }
       isLimited = false
       return
     }
