@@ -129,6 +129,10 @@ let package = Package(
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
     .testTarget(
+      name: "MigrationTests",
+      dependencies: ["Migration", "Control", "Console", "Xen", "Links", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
       name: "PrepagingTests", dependencies: ["Prepaging", "CTestSupport"], swiftSettings: strict),
     .testTarget(
       name: "PageStoreTests", dependencies: ["PageStore", "RMAP", "TestSupport", system],

@@ -41,7 +41,7 @@ extension SourceMigration {
         take(line)
         if line.word == "complete" { break }
       }
-      try Toolstack.destroy(domain)
+      try toolstack.destroy(domain)
       try serve.remove()
     } catch {
       throw Failure(

@@ -37,7 +37,7 @@ extension SourceMigration {
     do throws(RunFailure) {
       guard channel.send(Line("stream")) else { return (false, "the target is gone") }
       let (data, messages) = (try Pipe(), try Pipe())
-      let save = try Toolstack.save(
+      let save = try toolstack.save(
         request.domain, output: data.writeEnd, errors: messages.writeEnd)
       data.closeWriteEnd()
       messages.closeWriteEnd()
@@ -48,7 +48,7 @@ extension SourceMigration {
         switch step {
         case .end: break pumping
         case .broken:
-          reason = "the connection to the target broke"
+          reason = whyBroken(channel)
           break pumping
         case .moved, .idle:
           if isCancelled() {
@@ -71,7 +71,7 @@ extension SourceMigration {
       report.residual_bytes = pump.bytes
       if status == 0, let reason {
         // The last bytes had gone out, but not to the end of the channel.
-        try Toolstack.unpause(domain)
+        try toolstack.unpause(domain)
         return (false, reason)
       }
       return (status == 0, reason ?? "xl save failed: \(said)")
@@ -80,10 +80,18 @@ extension SourceMigration {
     }
   }
 
+  /// A target that gives up says why before it goes.
+  private func whyBroken(_ channel: TargetChannel) -> String {
+    guard case .line(let line) = channel.receive(timeout_ms: 2000), line.word == "failed" else {
+      return "the connection to the target broke"
+    }
+    return "the target could not restore the guest: \(line.values["text"] ?? "it does not say why")"
+  }
+
   /// The target has no such guest: it runs on here.
   private func returnToSource(because reason: String) throws(Failure) -> Never {
     do throws(RunFailure) {
-      try Toolstack.unpause(domain)
+      try toolstack.unpause(domain)
       try serve.remove()
     } catch {
       throw Failure(

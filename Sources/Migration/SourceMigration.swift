@@ -12,6 +12,7 @@ import Xen
 /// target everything can be undone; afterwards the target has the only guest that may run.
 public struct SourceMigration {
   let store: Store
+  let toolstack: Toolstack
   let request: MigrationRequest
   /// Whether somebody wants it to stop.
   let isCancelled: () -> Bool
@@ -26,11 +27,13 @@ public struct SourceMigration {
   ///   - isCancelled: asked several times a second until the guest runs at the target.
   ///   - progress: told several times a second.
   public init(
-    _ request: MigrationRequest, store: any XenStoreConnection, isCancelled: @escaping () -> Bool,
+    _ request: MigrationRequest, store: any XenStoreConnection, toolstack: Toolstack = Toolstack(),
+    isCancelled: @escaping () -> Bool,
     progress: @escaping (MigrationProgress) -> Void
   ) {
     self.request = request
     self.store = Store(connection: store)
+    self.toolstack = toolstack
     self.isCancelled = isCancelled
     self.progress = progress
   }
@@ -62,7 +65,7 @@ public struct SourceMigration {
   /// - Returns: the address at which memxd serves.
   private mutating func check() throws(Failure) -> String {
     do throws(RunFailure) {
-      domain = try Toolstack.domain(request.domain)
+      domain = try toolstack.domain(request.domain)
       guard let server = try store.read(ServeKeys.server) else {
         throw RunFailure("no memxd serves Xen guests on this host; start one with: memxd --xen")
       }

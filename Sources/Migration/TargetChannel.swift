@@ -11,10 +11,9 @@ final class TargetChannel {
   /// - Parameter command: a program and its arguments, such as `ssh host memxctl receive`.
   init(_ command: [String]) throws(RunFailure) {
     let (toTarget, fromTarget) = (try Pipe(), try Pipe())
-    let program = command[0]
     child = try ChildProcess(
-      program.contains("/") ? program : ChildProcess.find(program, package: "with that program"),
-      Array(command.dropFirst()), input: toTarget.readEnd, output: fromTarget.writeEnd)
+      ChildProcess.find(command[0], package: "that has it"), Array(command.dropFirst()),
+      input: toTarget.readEnd, output: fromTarget.writeEnd)
     toTarget.closeReadEnd()
     fromTarget.closeWriteEnd()
     lines = LineChannel(input: fromTarget.readEnd, output: toTarget.writeEnd)

@@ -8,6 +8,7 @@ import Xen
 /// The target's end of a migration: takes in the guest, and tells the source how its pages come.
 public struct TargetReceiver {
   private let store: Store
+  private let toolstack: Toolstack
   private var channel: LineChannel
   /// What xl needs beyond the guest's memory, in MiB: its page tables and the hypervisor's own records.
   private static var reserve_mib: UInt64 { 16 }
@@ -16,7 +17,10 @@ public struct TargetReceiver {
   ///   - store: dom0's XenStore.
   ///   - input: what the source says, and the stream of the guest.
   ///   - output: what the source hears.
-  public init(store: any XenStoreConnection, input: Int32, output: Int32) {
+  public init(
+    store: any XenStoreConnection, toolstack: Toolstack = Toolstack(), input: Int32, output: Int32
+  ) {
+    self.toolstack = toolstack
     self.store = Store(connection: store)
     channel = LineChannel(input: input, output: output)
   }
@@ -54,7 +58,7 @@ public struct TargetReceiver {
     }
     let free_mib: UInt64
     do throws(RunFailure) {
-      free_mib = try Toolstack.freeMemory_mib()
+      free_mib = try toolstack.freeMemory_mib()
     } catch {
       throw refuse(error.description)
     }
@@ -62,7 +66,7 @@ public struct TargetReceiver {
     guard free_mib >= wanted_mib else {
       throw refuse("\(free_mib) MiB are free here, \(wanted_mib) MiB are needed")
     }
-    if (try? Toolstack.domain(name)) != nil {
+    if (try? toolstack.domain(name)) != nil {
       throw refuse("a domain called \(name) is here already")
     }
     say(Line("ready", ["free_mib": "\(free_mib)"]))
@@ -75,7 +79,7 @@ public struct TargetReceiver {
   /// - Returns: the domain's number; it runs.
   private func restore(_ name: String) throws(RunFailure) -> Int {
     let (data, messages) = (try Pipe(), try Pipe())
-    let xl = try Toolstack.restore(input: data.readEnd, errors: messages.writeEnd)
+    let xl = try toolstack.restore(input: data.readEnd, errors: messages.writeEnd)
     data.closeReadEnd()
     messages.closeWriteEnd()
     var pump = StreamPump(input: channel.input, output: data.writeEnd)
@@ -88,12 +92,12 @@ public struct TargetReceiver {
     data.closeWriteEnd()
     guard xl.wait() == 0 else {
       // Whatever is half made must not be taken for the guest.
-      if let rest = try? Toolstack.domain(name) { try? Toolstack.destroy(rest) }
+      if let rest = try? toolstack.domain(name) { try? toolstack.destroy(rest) }
       let reason = "xl restore failed: \(lastLines(messages.readEnd))"
       say(Line("failed", ["text": reason]))
       throw RunFailure(reason)
     }
-    return try Toolstack.domain(name)
+    return try toolstack.domain(name)
   }
 
   private func follow(_ domain: Int) throws(RunFailure) {

@@ -105,10 +105,12 @@ public final class ChildProcess {
     return said
   }
 
-  /// Where a program of the system is; users' paths lack the directories of administrators' programs.
+  /// Where a program of the system is; users' paths lack the directories of administrators' programs. A name
+  /// with a slash is a path already.
   ///
   /// - Throws: when it is nowhere; names the package to install.
   public static func find(_ name: String, package: String) throws(RunFailure) -> String {
+    guard !name.contains("/") else { return name }
     let own = getenv("PATH").map { String(cString: $0) } ?? ""
     let directories =
       own.split(separator: ":").map(String.init) + ["/usr/sbin", "/sbin", "/usr/bin"]

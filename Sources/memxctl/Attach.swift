@@ -122,7 +122,8 @@ struct Attach: ParsableCommand {
       var request = AttachRequest(link: link, region: region)
       request.server = server
       request.token = try tokenFile.map(tokenIn) ?? token
-      request.sizeBytes = try size ?? (pseudo ? files.memoryKiB() / 4 * 4096 : nil)
+      request.sizeBytes = size
+      if pseudo, size == nil { request.sizeBytes = try files.memoryKiB() / 4 * 4096 }
       request.timeoutS = timeout
       request.queueDepth = queueDepth
       request.mtu = mtu
