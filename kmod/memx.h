@@ -8,6 +8,7 @@
  * block.c     the disk: blk-mq
  * request.c   requests on the wire: sending, sending again, replies
  * payload.c   a request's page as bytes
+ * slots.c     pseudo-paging: what each slot holds
  * session.c   opening, keeping, re-opening a session
  * ethernet.c  frames out and in
  * link.c      network devices and their comings and goings
@@ -17,9 +18,10 @@
  *   rtnl, memx_links_lock   links and who is on them
  *   memx_devices_lock       the list of devices
  *   memx_cmd.lock           one request; softirqs off
+ *   memx_slots.locks        what a slot holds; softirqs off
  *   memx_batch.lock         frames being filled; softirqs off
  *   memx_device.state_lock  state and session; softirqs off
- * The last three are held for a few instructions each, memx_cmd.lock also
+ * The last four are held for a few instructions each, memx_cmd.lock also
  * while that request's page is copied or summed. None is shared by all pages.
  */
 #ifndef MEMX_H
@@ -92,6 +94,7 @@ enum memx_stat {
 	MEMX_TX_NOMEM,
 	MEMX_CREDIT_WAITS,
 	MEMX_ZERO_PAGES,
+	MEMX_MINOR_FAULTS,
 	MEMX_NR_STATS,
 };
 
@@ -256,6 +259,19 @@ struct memx_tries {
 };
 
 struct memx_link;
+struct memx_slots;
+
+/**
+ * enum memx_slot_state - what a slot of a pseudo-paging device holds
+ * @MEMX_SLOT_EMPTY: nothing; it reads as zeros
+ * @MEMX_SLOT_LOCAL: a page that is here
+ * @MEMX_SLOT_REMOTE: a page that is at the source of a migration
+ */
+enum memx_slot_state {
+	MEMX_SLOT_EMPTY,
+	MEMX_SLOT_LOCAL,
+	MEMX_SLOT_REMOTE,
+};
 
 /**
  * struct memx_device - one /dev/memxN
@@ -289,6 +305,7 @@ struct memx_link;
  * @keepalive_ns: when the first unanswered keep-alive was sent, 0 for none
  * @timer: looks for lost requests while any are outstanding
  * @batches: frames that queue_rq fills
+ * @map: what slots hold, NULL when the device is not for pseudo-paging
  * @percpu: counters
  * @work: opens and keeps the session
  * @workqueue: for @work alone: it sleeps, and reclaim may wait for it
@@ -351,6 +368,8 @@ struct memx_device {
 	struct memx_rtt rtt;
 
 	struct memx_batch batches[1 << MEMX_BATCH_BITS];
+
+	struct memx_slots *map;
 
 	struct delayed_work work;
 	struct workqueue_struct *workqueue;
@@ -446,6 +465,34 @@ int memx_payload_receive(struct request *rq, unsigned int offset,
 			 unsigned int skb_offset);
 int memx_payload_attach(struct request *rq, unsigned int offset,
 			unsigned int length, struct sk_buff *skb);
+
+void memx_payload_load(struct request *rq, struct page *page);
+void memx_payload_store(struct request *rq, struct page *page);
+struct folio *memx_payload_swapcache(struct request *rq);
+
+/* slots.c */
+int memx_slots_create(struct memx_device *dev, u64 count);
+void memx_slots_destroy(struct memx_device *dev);
+bool memx_slot_read(struct memx_device *dev, u64 slot, struct request *rq);
+blk_status_t memx_slot_write(struct memx_device *dev, u64 slot,
+			     struct request *rq);
+void memx_slot_put(struct memx_device *dev, u64 slot, struct page *page);
+void memx_slots_free(struct memx_device *dev, u64 slot, u64 count);
+bool memx_slot_arrived(struct memx_device *dev, u64 slot, struct page *page);
+void memx_slot_fetched(struct memx_device *dev, u64 slot, struct request *rq);
+struct page *memx_slot_depart(struct memx_device *dev, u64 slot);
+struct page *memx_slot_page(struct memx_device *dev, u64 slot);
+bool memx_slot_is_remote(struct memx_device *dev, u64 slot);
+u64 memx_slot_stamp(struct memx_device *dev, u64 slot);
+u64 memx_slots_used(const struct memx_device *dev);
+u64 memx_slots_missing(const struct memx_device *dev);
+u64 memx_slots_unread(const struct memx_device *dev);
+void memx_slots_count_unread(struct memx_device *dev);
+struct page *memx_page_take(struct memx_device *dev);
+void memx_page_give(struct memx_device *dev, struct page *page);
+bool memx_pool_put(struct memx_device *dev, struct page *page);
+void memx_pool_close(struct memx_device *dev, struct list_head *pages);
+void memx_pool_open(struct memx_device *dev);
 
 /* session.c */
 void memx_session_init(struct memx_device *dev);
