@@ -9,6 +9,7 @@
  * request.c   requests on the wire: sending, sending again, replies
  * payload.c   a request's page as bytes
  * slots.c     pseudo-paging: what each slot holds
+ * copy.c      pseudo-paging by copying to a server
  * session.c   opening, keeping, re-opening a session
  * postcopy.c  a post-copy from its begin to its end
  * tell.c      what the server is told of it
@@ -129,6 +130,7 @@ struct memx_percpu {
  * @queue_depth: requests wanted outstanding
  * @mtu: the MTU wanted, 0 for the link's
  * @timeout_s: as attached; memx_device.timeout_s is the one in force
+ * @pseudo: the device is for pseudo-paging
  * @id: N of /dev/memxN, -1 for any
  */
 struct memx_params {
@@ -140,6 +142,7 @@ struct memx_params {
 	unsigned int queue_depth;
 	unsigned int mtu;
 	unsigned int timeout_s;
+	bool pseudo;
 	int id;
 };
 
@@ -593,6 +596,7 @@ bool memx_slot_read(struct memx_device *dev, u64 slot, struct request *rq);
 blk_status_t memx_slot_write(struct memx_device *dev, u64 slot,
 			     struct request *rq);
 void memx_slot_put(struct memx_device *dev, u64 slot, struct page *page);
+void memx_slot_sent(struct memx_device *dev, u64 slot);
 void memx_slots_free(struct memx_device *dev, u64 slot, u64 count);
 bool memx_slot_arrived(struct memx_device *dev, u64 slot, struct page *page);
 void memx_slot_fetched(struct memx_device *dev, u64 slot, struct request *rq);
@@ -623,6 +627,11 @@ void memx_session_answer(struct memx_device *dev, const struct rmap_hdr *hdr,
 void memx_session_credits(struct memx_device *dev, unsigned int credits);
 void memx_session_ask_status(struct memx_device *dev);
 const char *memx_state_name(enum memx_state state);
+
+/* copy.c */
+bool memx_copy_request(struct memx_device *dev, struct request *rq,
+		       blk_status_t *status);
+int memx_copy_back(struct memx_device *dev, const char *line);
 
 /* postcopy.c */
 int memx_postcopy_begin(struct memx_device *dev, const char *strategy,

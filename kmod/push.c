@@ -367,8 +367,8 @@ void memx_push_stop(struct memx_device *dev)
 }
 
 /**
- * memx_push_create - make a device able to take pushes
- * @dev: the device, with a slot map
+ * memx_push_create - make a device able to tell of a post-copy and take pushes
+ * @dev: the device
  *
  * Return: 0 or -ENOMEM.
  */
@@ -377,8 +377,11 @@ int memx_push_create(struct memx_device *dev)
 	struct memx_push *push = kvzalloc(sizeof(*push), GFP_KERNEL);
 	unsigned int i;
 
-	if (!push)
+	if (!push || memx_tell_create(dev)) {
+		memx_tell_destroy(dev);
+		kvfree(push);
 		return -ENOMEM;
+	}
 	push->dev = dev;
 	push->first = 1;
 	spin_lock_init(&push->lock);
@@ -400,6 +403,7 @@ void memx_push_destroy(struct memx_device *dev)
 
 	if (!push)
 		return;
+	memx_tell_destroy(dev);
 	tasklet_kill(&push->tasklet);
 	for (i = 0; i < RMAP_PUSH_WINDOW; i++)
 		if (push->places[i].page)
