@@ -96,6 +96,16 @@ static int memx_word_number(const char *key, const char *value,
 	return 0;
 }
 
+static int memx_word_mode(struct memx_params *params, const char *value)
+{
+	if (strcmp(value, "pseudo")) {
+		pr_err("memx: attach: mode must be pseudo, or left out\n");
+		return -EINVAL;
+	}
+	params->pseudo = true;
+	return 0;
+}
+
 static int memx_word(struct memx_params *params, const char *key, char *value)
 {
 	unsigned int id;
@@ -111,6 +121,8 @@ static int memx_word(struct memx_params *params, const char *key, char *value)
 		return memx_word_token(params, value);
 	if (!strcmp(key, "size"))
 		return memx_word_size(params, value);
+	if (!strcmp(key, "mode"))
+		return memx_word_mode(params, value);
 	if (!strcmp(key, "queue_depth"))
 		return memx_word_number(key, value, 1, RMAP_MAX_QUEUE_DEPTH,
 					&params->queue_depth);
@@ -126,7 +138,7 @@ static int memx_word(struct memx_params *params, const char *key, char *value)
 			params->id = id;
 		return ret;
 	}
-	pr_err("memx: attach: no word %s; there are region link server token size queue_depth mtu timeout_s id\n",
+	pr_err("memx: attach: no word %s; there are region link server token size queue_depth mtu timeout_s id mode\n",
 	       key);
 	return -EINVAL;
 }

@@ -47,7 +47,14 @@ static blk_status_t memx_queue_rq(struct blk_mq_hw_ctx *hctx,
 	struct request *rq = bd->rq;
 	blk_status_t status;
 
-	if (state == MEMX_FAILED || state == MEMX_DETACHING) {
+	if (state == MEMX_DETACHING) {
+		status = BLK_STS_IOERR;
+		memx_count(dev, MEMX_ERRORS);
+	} else if (dev->map && memx_copy_request(dev, rq, &status)) {
+		blk_mq_start_request(rq);
+		blk_mq_end_request(rq, status);
+		status = BLK_STS_OK;
+	} else if (state == MEMX_FAILED) {
 		status = BLK_STS_IOERR;
 		memx_count(dev, MEMX_ERRORS);
 	} else if (!memx_credit_take(dev)) {

@@ -193,6 +193,30 @@ static void name##_remove(owner *it)					\
 }
 #endif
 
+/*
+ * memx_freeze_queue(queue) - wait until no request is under way, and let none
+ * in; nor is reclaim let in, which would wait for it. Returns what
+ * memx_unfreeze_queue() wants. 6.14 does both in one.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+#define memx_freeze_queue(queue) blk_mq_freeze_queue(queue)
+#define memx_unfreeze_queue(queue, flags) blk_mq_unfreeze_queue(queue, flags)
+#else
+#include <linux/sched/mm.h>
+#define memx_freeze_queue(queue)					\
+({									\
+	unsigned int _flags = memalloc_noio_save();			\
+									\
+	blk_mq_freeze_queue(queue);					\
+	_flags;								\
+})
+#define memx_unfreeze_queue(queue, flags)				\
+do {									\
+	blk_mq_unfreeze_queue(queue);					\
+	memalloc_noio_restore(flags);					\
+} while (0)
+#endif
+
 /* 6.16 renamed from_timer(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #define memx_timer_owner(ptr, timer, member) \

@@ -143,9 +143,15 @@ int memx_device_create(const struct memx_params *params)
 	ret = memx_requests_create(dev);
 	if (ret)
 		goto free_workqueue;
+	if (params->pseudo) {
+		dev->copies = true;
+		ret = memx_push_create(dev);
+		if (ret)
+			goto free_requests;
+	}
 	ret = memx_memalloc_get();
 	if (ret)
-		goto free_requests;
+		goto free_push;
 	ret = memx_link_join(dev, true);
 	if (ret)
 		goto put_memalloc;
@@ -166,6 +172,11 @@ int memx_device_create(const struct memx_params *params)
 		ret = memx_session_open(dev);
 	if (ret)
 		goto leave;
+	if (params->pseudo) {
+		ret = memx_slots_create(dev, dev->slots);
+		if (ret)
+			goto close;
+	}
 	ret = memx_block_create(dev);
 	if (ret)
 		goto close;
@@ -192,6 +203,9 @@ leave:
 	memx_link_leave(dev);
 put_memalloc:
 	memx_memalloc_put();
+free_push:
+	memx_push_destroy(dev);
+	memx_slots_destroy(dev);
 free_requests:
 	memx_requests_destroy(dev);
 free_workqueue:
@@ -255,6 +269,8 @@ void memx_device_destroy(struct memx_device *dev)
 	memx_block_destroy(dev);
 	memx_session_close(dev);
 	memx_link_leave(dev);
+	memx_push_destroy(dev);
+	memx_slots_destroy(dev);
 	memx_requests_destroy(dev);
 	destroy_workqueue(dev->workqueue);
 	memx_memalloc_put();

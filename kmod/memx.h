@@ -9,7 +9,11 @@
  * request.c   requests on the wire: sending, sending again, replies
  * payload.c   a request's page as bytes
  * slots.c     pseudo-paging: what each slot holds
+ * copy.c      pseudo-paging by copying to a server
  * session.c   opening, keeping, re-opening a session
+ * postcopy.c  a post-copy from its begin to its end
+ * tell.c      what the server is told of it
+ * push.c      pages that the server pushes
  * ethernet.c  frames out and in
  * link.c      network devices and their comings and goings
  * sysfs.c, debugfs.c
@@ -95,6 +99,12 @@ enum memx_stat {
 	MEMX_CREDIT_WAITS,
 	MEMX_ZERO_PAGES,
 	MEMX_MINOR_FAULTS,
+	MEMX_NETWORK_FAULTS,
+	MEMX_FETCHED_PAGES,
+	MEMX_PUSHED_PAGES,
+	MEMX_UNWANTED_PUSHES,
+	MEMX_REPEATED_PUSHES,
+	MEMX_RX_NOMEM,
 	MEMX_NR_STATS,
 };
 
@@ -120,6 +130,7 @@ struct memx_percpu {
  * @queue_depth: requests wanted outstanding
  * @mtu: the MTU wanted, 0 for the link's
  * @timeout_s: as attached; memx_device.timeout_s is the one in force
+ * @pseudo: the device is for pseudo-paging
  * @id: N of /dev/memxN, -1 for any
  */
 struct memx_params {
@@ -131,6 +142,7 @@ struct memx_params {
 	unsigned int queue_depth;
 	unsigned int mtu;
 	unsigned int timeout_s;
+	bool pseudo;
 	int id;
 };
 
@@ -258,7 +270,104 @@ struct memx_tries {
 	bool doubted;
 };
 
+/* Blocks of slots that a device's order of use has at most ... */
+#define MEMX_ORDER_BLOCKS 4096
+/* ... the slots that a block has at least ... */
+#define MEMX_ORDER_LEAST_SLOTS 16
+/* ... and the ages that are told apart. */
+#define MEMX_ORDER_AGES 64
+
+/**
+ * struct memx_order_block - neighbouring slots, as the order of use sees them
+ * @stamp: how young they are
+ * @block: where they are
+ */
+struct memx_order_block {
+	u64 stamp;
+	u32 block;
+};
+
+/**
+ * struct memx_tell - something that the server is told, and answers
+ * @lock: protects the others up to @pages; softirqs off
+ * @opcode: what was sent, 0 when nothing waits
+ * @done: the answer has come
+ * @epoch: the session that it was sent in
+ * @generation: of the tag, in that session
+ * @status: of the answer
+ * @pages: from the answer to BEGIN
+ * @payload: a page to make payloads in
+ * @order: MEMX_ORDER_BLOCKS, to put blocks in order
+ */
+struct memx_tell {
+	spinlock_t lock;
+	u8 opcode;
+	bool done;
+	u32 epoch;
+	u32 generation;
+	u8 status;
+	u64 pages;
+	void *payload;
+	struct memx_order_block *order;
+};
+
+/**
+ * enum memx_postcopy_phase - how far a post-copy is; postcopy.c draws it
+ * @MEMX_POSTCOPY_IDLE: there is none
+ * @MEMX_POSTCOPY_PULLING: pages are coming
+ * @MEMX_POSTCOPY_COMPLETE: nothing is missing any more
+ * @MEMX_POSTCOPY_FAILED: pages are missing, and nobody has them
+ */
+enum memx_postcopy_phase {
+	MEMX_POSTCOPY_IDLE,
+	MEMX_POSTCOPY_PULLING,
+	MEMX_POSTCOPY_COMPLETE,
+	MEMX_POSTCOPY_FAILED,
+};
+
+/**
+ * struct memx_postcopy - a device's post-copy, under way or the last
+ * @phase: enum memx_postcopy_phase; changed by memx_postcopy_begin() and by the
+ *	session's work
+ * @strategy: which page goes next, NUL-padded; empty for the server's choice
+ * @rate: the most bytes that may be pushed in a second, 0 for any number
+ * @told: epoch of the session that the server has been told everything in
+ * @longest_wait_ns: the longest that a READ took
+ * @before: counters at the beginning
+ */
+struct memx_postcopy {
+	enum memx_postcopy_phase phase;
+	u8 strategy[RMAP_STRATEGY_BYTES];
+	u64 rate;
+	u32 told;
+	atomic64_t longest_wait_ns;
+	u64 before[MEMX_NR_STATS];
+};
+
+/**
+ * struct memx_postcopy_figures - what a post-copy has done so far
+ * @phase: how far it is
+ * @missing: pages that are still to come
+ * @pushed: pages that have come unasked
+ * @fetched: pages that have come as answers to READ
+ * @network_faults: READs sent: somebody had to wait
+ * @minor_faults: reads of slots that a push had filled before
+ * @unused: pushed pages that nobody has read
+ * @longest_wait_us: the longest that somebody waited, microseconds
+ */
+struct memx_postcopy_figures {
+	enum memx_postcopy_phase phase;
+	u64 missing;
+	u64 pushed;
+	u64 fetched;
+	u64 network_faults;
+	u64 minor_faults;
+	u64 unused;
+	u64 longest_wait_us;
+};
+
 struct memx_link;
+struct memx_push;
 struct memx_slots;
 
 /**
@@ -306,6 +415,10 @@ enum memx_slot_state {
  * @timer: looks for lost requests while any are outstanding
  * @batches: frames that queue_rq fills
  * @map: what slots hold, NULL when the device is not for pseudo-paging
+ * @push: what the server pushes, NULL when @map is
+ * @tell: what the server is told of a post-copy
+ * @postcopy: the post-copy
+ * @copies: while there is no post-copy, pages are written to the server
  * @percpu: counters
  * @work: opens and keeps the session
  * @workqueue: for @work alone: it sleeps, and reclaim may wait for it
@@ -370,6 +483,10 @@ struct memx_device {
 	struct memx_batch batches[1 << MEMX_BATCH_BITS];
 
 	struct memx_slots *map;
+	struct memx_push *push;
+	struct memx_tell tell;
+	struct memx_postcopy postcopy;
+	bool copies;
 
 	struct delayed_work work;
 	struct workqueue_struct *workqueue;
@@ -450,6 +567,8 @@ void memx_requests_sent(struct memx_device *dev, const u16 *tags,
 void memx_requests_resend(struct memx_device *dev);
 void memx_requests_fail(struct memx_device *dev);
 void memx_requests_overtaken(struct memx_device *dev);
+void memx_requests_arrived(struct memx_device *dev, u64 slot);
+int memx_page_piece(const struct rmap_hdr *hdr, unsigned int *at);
 bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
 			const struct rmap_hdr *hdr, struct sk_buff *skb,
 			unsigned int offset);
@@ -477,6 +596,7 @@ bool memx_slot_read(struct memx_device *dev, u64 slot, struct request *rq);
 blk_status_t memx_slot_write(struct memx_device *dev, u64 slot,
 			     struct request *rq);
 void memx_slot_put(struct memx_device *dev, u64 slot, struct page *page);
+void memx_slot_sent(struct memx_device *dev, u64 slot);
 void memx_slots_free(struct memx_device *dev, u64 slot, u64 count);
 bool memx_slot_arrived(struct memx_device *dev, u64 slot, struct page *page);
 void memx_slot_fetched(struct memx_device *dev, u64 slot, struct request *rq);
@@ -549,6 +669,42 @@ void memx_session_credits(struct memx_device *dev, unsigned int credits);
 void memx_session_ask_status(struct memx_device *dev);
 const char *memx_state_name(enum memx_state state);
 
+/* copy.c */
+bool memx_copy_request(struct memx_device *dev, struct request *rq,
+		       blk_status_t *status);
+int memx_copy_back(struct memx_device *dev, const char *line);
+
+/* postcopy.c */
+int memx_postcopy_begin(struct memx_device *dev, const char *strategy,
+			u64 rate);
+bool memx_postcopy_is_on(const struct memx_device *dev);
+void memx_postcopy_figures(struct memx_device *dev,
+			   struct memx_postcopy_figures *figures);
+const char *memx_postcopy_phase_name(enum memx_postcopy_phase phase);
+void memx_postcopy_waited(struct memx_device *dev, u64 ns);
+void memx_postcopy_lost(struct memx_device *dev);
+unsigned long memx_postcopy_work(struct memx_device *dev);
+
+/* tell.c */
+int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages);
+int memx_tell_end(struct memx_device *dev, u32 epoch);
+int memx_tell_discard(struct memx_device *dev, u32 epoch);
+void memx_tell_answer(struct memx_device *dev, struct memx_session *session,
+		      const struct rmap_hdr *hdr, struct sk_buff *skb,
+		      unsigned int offset);
+int memx_tell_create(struct memx_device *dev);
+void memx_tell_destroy(struct memx_device *dev);
+
+/* push.c */
+bool memx_push_receive(struct memx_device *dev, struct memx_session *session,
+		       const struct rmap_hdr *hdr, struct sk_buff *skb,
+		       unsigned int offset);
+void memx_push_begin(struct memx_device *dev, u32 epoch);
+void memx_push_stop(struct memx_device *dev);
+bool memx_push_has_ended(struct memx_device *dev);
+int memx_push_create(struct memx_device *dev);
+void memx_push_destroy(struct memx_device *dev);
+
 /* ethernet.c */
 void memx_burst_init(struct memx_burst *burst);
 void memx_burst_add(struct memx_device *dev, struct memx_session *session,
@@ -564,6 +720,8 @@ void memx_burst_drop(struct memx_burst *burst);
 int memx_send_attach(struct memx_device *dev, const u8 *server,
 		     const struct rmap_hdr *hdr,
 		     const struct rmap_attach *attach, unsigned int mtu);
+bool memx_send_in_session(struct memx_device *dev, u32 epoch,
+			  struct rmap_hdr *hdr, const void *payload);
 unsigned int memx_receive(void *priv, struct sk_buff *skb,
 			  const struct nf_hook_state *state);
 

@@ -120,8 +120,10 @@ void memx_session_lost(struct memx_device *dev, u64 since_ns, const char *why)
 		mod_delayed_work(dev->workqueue, &dev->work, 0);
 	}
 	spin_unlock_bh(&dev->state_lock);
-	if (was_live)
-		pr_warn_ratelimited("memx%d: session lost: %s\n", dev->id, why);
+	if (!was_live)
+		return;
+	wake_up(&dev->wait);
+	pr_warn_ratelimited("memx%d: session lost: %s\n", dev->id, why);
 }
 
 /**
@@ -323,6 +325,12 @@ static int memx_status_to_errno(u8 status)
 	}
 }
 
+/* Tags that the disk does not have. */
+static unsigned int memx_session_own_tags(const struct memx_device *dev)
+{
+	return dev->push ? 1 : 0;
+}
+
 /*
  * Publish the session that the server has opened, if it is one that the device
  * can live with. One that grants fewer tags or slots than the disk has is not:
@@ -337,10 +345,12 @@ static int memx_session_adopt(struct memx_device *dev, unsigned int mtu_asked)
 	u64 slots = le64_to_cpu(attached->slots);
 	struct memx_session *session;
 	struct net_device *netdev;
-	bool first = !dev->epoch;
+	bool first = !dev->disk;
 	u64 now = ktime_get_ns();
 	int ret = 0;
 
+	/* The last tag is that of what the server is told of a post-copy. */
+	depth -= min(depth, memx_session_own_tags(dev));
 	if (mtu < RMAP_MIN_MTU || mtu > mtu_asked || !depth ||
 	    depth > (first ? dev->params.queue_depth : dev->queue_depth) ||
 	    !slots || slots > RMAP_MAX_SLOTS ||
@@ -394,9 +404,11 @@ static int memx_session_adopt(struct memx_device *dev, unsigned int mtu_asked)
 	}
 	spin_unlock_bh(&dev->state_lock);
 	if (!ret && !first &&
-	    (le32_to_cpu(attached->flags) & RMAP_ATTACHED_LOST))
+	    (le32_to_cpu(attached->flags) & RMAP_ATTACHED_LOST)) {
 		pr_warn("memx%d: the server has lost the pages written before; reading one of them fails\n",
 			dev->id);
+		memx_postcopy_lost(dev);
+	}
 	return ret;
 }
 
@@ -412,7 +424,7 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 	struct rmap_attach attach = {};
 	struct net_device *netdev;
 	struct rmap_hdr hdr;
-	bool first = !dev->epoch;
+	bool first = !dev->disk;
 	long wait;
 	int ret;
 
@@ -448,8 +460,9 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 	attach.attach_id = cpu_to_le64(tries->attach_id);
 	attach.incarnation = cpu_to_le64(dev->incarnation);
 	attach.mtu = cpu_to_le16(tries->mtu);
-	attach.queue_depth = cpu_to_le16(first ? dev->params.queue_depth :
-						 dev->queue_depth);
+	attach.queue_depth = cpu_to_le16(
+		(first ? dev->params.queue_depth : dev->queue_depth) +
+		memx_session_own_tags(dev));
 	/* Without memory for the frame, it is as if it had been lost. */
 	ret = memx_send_attach(dev, dev->server, &hdr, &attach, tries->mtu);
 	if (ret && ret != -ENOMEM)
@@ -473,6 +486,8 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 		return ret;
 	memx_exchange_end(dev);
 	tries->count = 0;
+	if (dev->exchange.status == RMAP_LOST)
+		memx_postcopy_lost(dev);
 	if (dev->exchange.status != RMAP_OK)
 		return memx_status_to_errno(dev->exchange.status);
 	/*
@@ -625,7 +640,7 @@ static void memx_session_work(struct work_struct *work)
 
 	switch (READ_ONCE(dev->state)) {
 	case MEMX_LIVE:
-		delay = memx_session_keep(dev);
+		delay = min(memx_session_keep(dev), memx_postcopy_work(dev));
 		break;
 	case MEMX_RECONNECTING:
 	case MEMX_FAILED:

@@ -223,6 +223,25 @@ blk_status_t memx_slot_write(struct memx_device *dev, u64 slot,
 }
 
 /**
+ * memx_slot_sent - a slot's page is being written to the server
+ * @dev: the device
+ * @slot: the slot
+ */
+void memx_slot_sent(struct memx_device *dev, u64 slot)
+{
+	struct memx_slots *map = dev->map;
+	struct memx_slot *held = &map->slot[slot];
+	struct page *old;
+	bool gone;
+
+	spin_lock_bh(memx_slot_lock(map, slot));
+	old = memx_slot_set(map, held, MEMX_SLOT_REMOTE, NULL, &gone);
+	held->stamp = atomic64_inc_return(&map->stamp);
+	spin_unlock_bh(memx_slot_lock(map, slot));
+	memx_slot_settle(dev, old, gone);
+}
+
+/**
  * memx_slots_free - slots hold nothing any more
  * @dev: the device
  * @slot: the first slot
