@@ -124,7 +124,8 @@ let package = Package(
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport", cSettings: c),
     .target(
-      name: "TestSupport", dependencies: ["CTestSupport", "RMAP", "Links", "Telemetry"],
+      name: "TestSupport",
+      dependencies: ["CTestSupport", "CRMAP", "RMAP", "Links", "Telemetry", "Xen"],
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
@@ -135,11 +136,14 @@ let package = Package(
     .testTarget(
       name: "PrepagingTests", dependencies: ["Prepaging", "CTestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "PageStoreTests", dependencies: ["PageStore", "RMAP", "TestSupport", system],
+      name: "PageStoreTests",
+      dependencies: ["PageStore", "CRMAP", "RMAP", "TestSupport", system],
       swiftSettings: strict),
     .testTarget(
       name: "MemoryServerTests",
-      dependencies: ["MemoryServer", "CTestSupport", "TestSupport", "memxd", logging],
+      dependencies: [
+        "MemoryServer", "PageStore", "RMAP", "CTestSupport", "TestSupport", "memxd", logging,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "DaemonTests",

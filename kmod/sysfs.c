@@ -152,7 +152,7 @@ static u32 memx_session_id(struct memx_device *dev, bool mtu)
 	return value;
 }
 
-MEMX_SHOW(region, "%s", dev->params.region);
+MEMX_SHOW(region, "%s", dev->region);
 MEMX_SHOW(link, "%s", dev->params.link);
 MEMX_SHOW(server, "%pM", dev->server);
 MEMX_SHOW(session, "0x%08x", memx_session_id(dev, false));
@@ -188,6 +188,23 @@ static struct memx_attribute memx_attr_timeout_s = {
 	.attr = { .name = "timeout_s", .mode = 0644 },
 	.show = timeout_s_show,
 	.store = timeout_s_store,
+};
+
+static ssize_t postcopy_show(struct memx_device *dev, int which, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", memx_postcopy_phase_name(
+		READ_ONCE(dev->postcopy.phase)));
+}
+
+static int postcopy_store(struct memx_device *dev, const char *buf)
+{
+	return memx_copy_back(dev, buf);
+}
+
+static struct memx_attribute memx_attr_postcopy = {
+	.attr = { .name = "postcopy", .mode = 0644 },
+	.show = postcopy_show,
+	.store = postcopy_store,
 };
 
 static struct memx_attribute memx_attr_detach;
@@ -241,6 +258,7 @@ static struct attribute *memx_attrs[] = {
 	&memx_attr_timeout_s.attr,
 	&memx_attr_srtt_us.attr,
 	&memx_attr_rto_us.attr,
+	&memx_attr_postcopy.attr,
 	&memx_attr_detach.attr,
 	NULL,
 };
@@ -280,6 +298,13 @@ MEMX_STAT(rx_pfmemalloc, MEMX_RX_PFMEMALLOC);
 MEMX_STAT(tx_nomem, MEMX_TX_NOMEM);
 MEMX_STAT(credit_waits, MEMX_CREDIT_WAITS);
 MEMX_STAT(zero_pages, MEMX_ZERO_PAGES);
+MEMX_STAT(pushed_pages, MEMX_PUSHED_PAGES);
+MEMX_STAT(fetched_pages, MEMX_FETCHED_PAGES);
+MEMX_STAT(network_faults, MEMX_NETWORK_FAULTS);
+MEMX_STAT(minor_faults, MEMX_MINOR_FAULTS);
+MEMX_STAT(unwanted_pushes, MEMX_UNWANTED_PUSHES);
+MEMX_STAT(repeated_pushes, MEMX_REPEATED_PUSHES);
+MEMX_STAT(rx_nomem, MEMX_RX_NOMEM);
 
 /* @which: percent, negative for writes. */
 static ssize_t memx_latency_show(struct memx_device *dev, int which, char *buf)
@@ -309,6 +334,11 @@ MEMX_LATENCY(write_latency_us_p50, -50);
 MEMX_LATENCY(write_latency_us_p99, -99);
 
 MEMX_SHOW(outstanding, "%d", atomic_read(&dev->inflight));
+MEMX_SHOW(missing_pages, "%llu", dev->map ? memx_slots_missing(dev) : 0);
+MEMX_SHOW(unread_pages, "%llu", dev->map ? memx_slots_unread(dev) : 0);
+MEMX_SHOW(longest_wait_us, "%llu",
+	  div_u64(atomic64_read(&dev->postcopy.longest_wait_ns),
+		  NSEC_PER_USEC));
 
 static u64 memx_status_stored(struct memx_device *dev)
 {
@@ -345,6 +375,16 @@ static struct attribute *memx_stats_attrs[] = {
 	&memx_attr_tx_nomem.attr,
 	&memx_attr_credit_waits.attr,
 	&memx_attr_zero_pages.attr,
+	&memx_attr_pushed_pages.attr,
+	&memx_attr_fetched_pages.attr,
+	&memx_attr_network_faults.attr,
+	&memx_attr_minor_faults.attr,
+	&memx_attr_unwanted_pushes.attr,
+	&memx_attr_repeated_pushes.attr,
+	&memx_attr_rx_nomem.attr,
+	&memx_attr_missing_pages.attr,
+	&memx_attr_unread_pages.attr,
+	&memx_attr_longest_wait_us.attr,
 	&memx_attr_read_latency_us_p50.attr,
 	&memx_attr_read_latency_us_p99.attr,
 	&memx_attr_write_latency_us_p50.attr,

@@ -35,7 +35,7 @@ final class StatusReport: Sendable {
       free_bytes: server.freeBytes,
       stored_bytes: regions.reduce(0) { $0 + $1.storedPages } * Wire.pageBytes,
       links: engines.map(Self.link),
-      regions: regions.enumerated().map { Self.region($1, at: $0, engines) })
+      regions: regions.map { Self.region($0, engines) })
   }
 
   /// One line for `systemctl status`.
@@ -61,11 +61,13 @@ final class StatusReport: Sendable {
   }
 
   private static func region(
-    _ region: RegionReport, at index: Int, _ engines: [EngineReport]
+    _ region: RegionReport, _ engines: [EngineReport]
   ) -> ServerStatus.Region {
     var session: ServerStatus.Session?
     for engine in engines {
-      guard let found = engine.sessions.first(where: { $0.region == index }) else { continue }
+      guard let found = engine.sessions.first(where: { $0.region == region.index }) else {
+        continue
+      }
       session = ServerStatus.Session(
         id: "0x" + hex(UInt64(found.id), digits: 8), link: engine.link, client: "\(found.peer)",
         mtu: found.mtu, queue_depth: found.queueDepth, credits: found.credits,

@@ -95,6 +95,7 @@ extension ServerStatus {
     case "out_of_range": "Requests for a slot behind the region's end."
     case "no_space": "Writes refused because quota or memory was used up."
     case "lost_reads": "Reads of pages lost with an earlier store."
+    case "io_errors": "Reads of pages that the server could not get at."
     case "errors_suppressed": "Replies to errors that the rate limit held back."
     case "postcopies": "Post-copies begun."
     case "pages_pushed": "Pages pushed in post-copy, and known to have arrived."
