@@ -332,6 +332,7 @@ enum memx_postcopy_phase {
  * @strategy: which page goes next, NUL-padded; empty for the server's choice
  * @rate: the most bytes that may be pushed in a second, 0 for any number
  * @told: epoch of the session that the server has been told everything in
+ * @ending: nothing is missing, and the server has a moment to notice
  * @longest_wait_ns: the longest that a READ took
  * @before: counters at the beginning
  */
@@ -340,6 +341,7 @@ struct memx_postcopy {
 	u8 strategy[RMAP_STRATEGY_BYTES];
 	u64 rate;
 	u32 told;
+	bool ending;
 	atomic64_t longest_wait_ns;
 	u64 before[MEMX_NR_STATS];
 };

@@ -123,6 +123,7 @@ int memx_postcopy_begin(struct memx_device *dev, const char *strategy, u64 rate)
 	memcpy(postcopy->strategy, strategy, length);
 	postcopy->rate = rate;
 	postcopy->told = 0;
+	postcopy->ending = false;
 	atomic64_set(&postcopy->longest_wait_ns, 0);
 	for (i = 0; i < MEMX_NR_STATS; i++)
 		postcopy->before[i] = memx_stat_sum(dev, i);
@@ -215,8 +216,15 @@ unsigned long memx_postcopy_work(struct memx_device *dev)
 	if (!epoch)
 		return 0;
 
-	if (!memx_slots_missing(dev))
+	if (!memx_slots_missing(dev)) {
+		/* The server is about to say that it has pushed everything. */
+		if (dev->postcopy.told == epoch && !memx_push_has_ended(dev) &&
+		    !dev->postcopy.ending) {
+			dev->postcopy.ending = true;
+			return MEMX_POSTCOPY_LOOK;
+		}
 		return memx_postcopy_end(dev, epoch) ? 0 : MAX_JIFFY_OFFSET;
+	}
 	if (dev->postcopy.phase == MEMX_POSTCOPY_FAILED)
 		return MEMX_POSTCOPY_LOOK;
 	if (dev->postcopy.told != epoch)
