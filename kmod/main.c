@@ -122,10 +122,22 @@ void memx_devices_freed(void)
 	wake_up_all(&memx_device_gone);
 }
 
+#ifdef CONFIG_XEN_PV
+static bool selftest;
+module_param(selftest, bool, 0444);
+MODULE_PARM_DESC(selftest,
+		 "Test the exchange of frames when loaded; loading fails if the test does");
+#endif
+
 static int __init memx_init(void)
 {
 	int ret;
 
+#ifdef CONFIG_XEN_PV
+	ret = selftest ? memx_selftest() : 0;
+	if (ret)
+		return ret;
+#endif
 	ret = memx_destroyer_create();
 	if (ret)
 		return ret;

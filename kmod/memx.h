@@ -616,6 +616,47 @@ bool memx_pool_put(struct memx_device *dev, struct page *page);
 void memx_pool_close(struct memx_device *dev, struct list_head *pages);
 void memx_pool_open(struct memx_device *dev);
 
+/* xen.c */
+
+/* Pages in one exchange: what blk-mq brings at a time, and as much again. */
+#define MEMX_XEN_EXCHANGE_PAGES 64
+/* Pages in one batch of anything else. */
+#define MEMX_XEN_BATCH_PAGES 512
+
+/* What hypercalls are for. */
+enum memx_xen_kind {
+	MEMX_XEN_EXCHANGE,
+	MEMX_XEN_HIDE,
+	MEMX_XEN_UNHIDE,
+	MEMX_XEN_RELEASE,
+	MEMX_XEN_POPULATE,
+	MEMX_XEN_NR_KINDS,
+};
+
+#ifdef CONFIG_XEN_PV
+bool memx_xen_guest(void);
+int memx_xen_exchange(struct page **pages, struct page **others,
+		      unsigned int count);
+int memx_xen_hide(struct page **pages, unsigned int count);
+int memx_xen_unhide(struct page **pages, unsigned int count);
+unsigned int memx_xen_release(struct page **pages, unsigned int count);
+unsigned int memx_xen_populate(struct page **pages, unsigned int count);
+unsigned long memx_xen_mfn(struct page *page);
+bool memx_xen_consistent(struct page *page);
+u64 memx_xen_hypercalls(enum memx_xen_kind kind);
+u64 memx_xen_pages(enum memx_xen_kind kind);
+#else
+static inline bool memx_xen_guest(void)
+{
+	return false;
+}
+#endif
+
+/* selftest.c */
+#ifdef CONFIG_XEN_PV
+int memx_selftest(void);
+#endif
+
 /* session.c */
 void memx_session_init(struct memx_device *dev);
 int memx_session_open(struct memx_device *dev);
