@@ -100,6 +100,7 @@ enum memx_stat {
 	MEMX_ZERO_PAGES,
 	MEMX_MINOR_FAULTS,
 	MEMX_NETWORK_FAULTS,
+	MEMX_ANNOUNCED_FAULTS,
 	MEMX_FETCHED_PAGES,
 	MEMX_PUSHED_PAGES,
 	MEMX_UNWANTED_PUSHES,
@@ -211,6 +212,7 @@ struct memx_batch {
  * @opcode: enum rmap_opcode
  * @attempt: of the last transmission
  * @missing: READ: fragments that have not come
+ * @patient: READ: not sent, as the server has announced the page
  *
  * These lie in an array of the device's rather than in the PDU of struct
  * request: a PDU belongs to a scheduler's request, or to a flush request that
@@ -230,6 +232,7 @@ struct memx_cmd {
 	u8 opcode;
 	u8 attempt;
 	u8 missing;
+	bool patient;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -353,6 +356,7 @@ struct memx_postcopy {
  * @pushed: pages that have come unasked
  * @fetched: pages that have come as answers to READ
  * @network_faults: READs sent: somebody had to wait
+ * @announced_faults: somebody had to wait for a page that was on its way
  * @minor_faults: reads of slots that a push had filled before
  * @unused: pushed pages that nobody has read
  * @longest_wait_us: the longest that somebody waited, microseconds
@@ -363,6 +367,7 @@ struct memx_postcopy_figures {
 	u64 pushed;
 	u64 fetched;
 	u64 network_faults;
+	u64 announced_faults;
 	u64 minor_faults;
 	u64 unused;
 	u64 longest_wait_us;
@@ -702,6 +707,10 @@ bool memx_push_receive(struct memx_device *dev, struct memx_session *session,
 		       const struct rmap_hdr *hdr, struct sk_buff *skb,
 		       unsigned int offset);
 void memx_push_begin(struct memx_device *dev, u32 epoch);
+void memx_push_announce(struct memx_device *dev, const struct rmap_hdr *hdr);
+bool memx_push_is_announced(struct memx_device *dev, u64 slot);
+u64 memx_push_patience_ns(const struct memx_device *dev);
+void memx_push_waited(struct memx_device *dev, u64 ns);
 void memx_push_stop(struct memx_device *dev);
 bool memx_push_has_ended(struct memx_device *dev);
 int memx_push_create(struct memx_device *dev);

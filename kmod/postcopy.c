@@ -41,6 +41,8 @@ void memx_postcopy_figures(struct memx_device *dev,
 		.fetched = memx_postcopy_count(dev, MEMX_FETCHED_PAGES),
 		.network_faults = memx_postcopy_count(dev,
 						      MEMX_NETWORK_FAULTS),
+		.announced_faults = memx_postcopy_count(dev,
+							MEMX_ANNOUNCED_FAULTS),
 		.minor_faults = memx_postcopy_count(dev, MEMX_MINOR_FAULTS),
 		.unused = memx_slots_unread(dev),
 		.longest_wait_us = div_u64(
