@@ -41,6 +41,8 @@ void memx_postcopy_figures(struct memx_device *dev,
 		.fetched = memx_postcopy_count(dev, MEMX_FETCHED_PAGES),
 		.network_faults = memx_postcopy_count(dev,
 						      MEMX_NETWORK_FAULTS),
+		.announced_faults = memx_postcopy_count(dev,
+							MEMX_ANNOUNCED_FAULTS),
 		.minor_faults = memx_postcopy_count(dev, MEMX_MINOR_FAULTS),
 		.unused = memx_slots_unread(dev),
 		.longest_wait_us = div_u64(
@@ -123,6 +125,7 @@ int memx_postcopy_begin(struct memx_device *dev, const char *strategy, u64 rate)
 	memcpy(postcopy->strategy, strategy, length);
 	postcopy->rate = rate;
 	postcopy->told = 0;
+	postcopy->ending = false;
 	atomic64_set(&postcopy->longest_wait_ns, 0);
 	for (i = 0; i < MEMX_NR_STATS; i++)
 		postcopy->before[i] = memx_stat_sum(dev, i);
@@ -215,8 +218,15 @@ unsigned long memx_postcopy_work(struct memx_device *dev)
 	if (!epoch)
 		return 0;
 
-	if (!memx_slots_missing(dev))
+	if (!memx_slots_missing(dev)) {
+		/* The server is about to say that it has pushed everything. */
+		if (dev->postcopy.told == epoch && !memx_push_has_ended(dev) &&
+		    !dev->postcopy.ending) {
+			dev->postcopy.ending = true;
+			return MEMX_POSTCOPY_LOOK;
+		}
 		return memx_postcopy_end(dev, epoch) ? 0 : MAX_JIFFY_OFFSET;
+	}
 	if (dev->postcopy.phase == MEMX_POSTCOPY_FAILED)
 		return MEMX_POSTCOPY_LOOK;
 	if (dev->postcopy.told != epoch)

@@ -334,7 +334,7 @@ static int memx_status_to_errno(u8 status)
 /* Tags that the disk does not have. */
 static unsigned int memx_session_own_tags(const struct memx_device *dev)
 {
-	return dev->push ? 1 : 0;
+	return dev->params.pseudo;
 }
 
 /*
