@@ -92,7 +92,8 @@ let package = Package(
     .target(
       name: "Daemon",
       dependencies: [
-        "MemoryServer", "Telemetry", argumentParser, logging, lifecycle, signals, http, system,
+        "MemoryServer", "PageStore", "RMAP", "Links", "Xen", "CMemx", "Telemetry", argumentParser,
+        logging, lifecycle, signals, http, system,
       ],
       swiftSettings: strict),
     .target(name: "Console", swiftSettings: strict),
