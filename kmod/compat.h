@@ -217,6 +217,13 @@ do {									\
 } while (0)
 #endif
 
+/* 6.6 gave folios of the swap cache a field for their entry. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define memx_swap_entry(folio) ((folio)->swap)
+#else
+#define memx_swap_entry(folio) folio_swap_entry(folio)
+#endif
+
 /* 6.16 renamed from_timer(). */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #define memx_timer_owner(ptr, timer, member) \

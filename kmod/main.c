@@ -27,7 +27,8 @@ static struct memx_device *memx_devices_twin(const struct memx_device *dev)
 	list_for_each_entry(other, &memx_devices, node) {
 		if (other->id == dev->params.id)
 			return other;
-		if (!strcmp(other->params.region, dev->params.region) &&
+		if (dev->params.region[0] &&
+		    !strcmp(other->params.region, dev->params.region) &&
 		    !strcmp(other->params.link, dev->params.link))
 			return other;
 	}

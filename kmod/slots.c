@@ -63,6 +63,7 @@ struct memx_slot_lock {
  * @slot: the slots
  * @count: how many
  * @locks: slot i is protected by lock i % MEMX_SLOT_LOCKS; softirqs off
+ * @sealed: nothing is freed
  * @stamp: of the newest write
  * @used: slots that are LOCAL
  * @missing: slots that are REMOTE
@@ -76,6 +77,7 @@ struct memx_slot_lock {
 struct memx_slots {
 	struct memx_slot *slot;
 	u64 count;
+	bool sealed;
 	struct memx_slot_lock locks[MEMX_SLOT_LOCKS];
 	atomic64_t stamp;
 	atomic64_t used;
@@ -252,6 +254,8 @@ void memx_slots_free(struct memx_device *dev, u64 slot, u64 count)
 	struct memx_slots *map = dev->map;
 	u64 end = min(map->count, slot + count);
 
+	if (READ_ONCE(map->sealed))
+		return;
 	for (; slot < end; slot++) {
 		struct memx_slot *held = &map->slot[slot];
 		struct page *old;
@@ -262,6 +266,18 @@ void memx_slots_free(struct memx_device *dev, u64 slot, u64 count)
 		spin_unlock_bh(memx_slot_lock(map, slot));
 		memx_slot_settle(dev, old, gone);
 	}
+}
+
+/**
+ * memx_slots_seal - what is freed keeps its page for now, or does not
+ * @dev: the device, its queue quiesced
+ * @sealed: whether it does: while pages of slots have no frames
+ *
+ * A slot that should have been freed is so when it is written again.
+ */
+void memx_slots_seal(struct memx_device *dev, bool sealed)
+{
+	WRITE_ONCE(dev->map->sealed, sealed);
 }
 
 /**
@@ -457,8 +473,8 @@ void memx_slots_count_unread(struct memx_device *dev)
  *
  * Any context but hard interrupts. Never waits.
  *
- * Return: the page, to be put into a slot or given back; NULL when there is
- * none now.
+ * Return: the page, its private field zero, to be put into a slot or given
+ * back; NULL when there is none now.
  */
 struct page *memx_page_take(struct memx_device *dev)
 {
@@ -478,6 +494,8 @@ struct page *memx_page_take(struct memx_device *dev)
 	spin_unlock_bh(&map->pool_lock);
 	if (refill)
 		queue_work(system_unbound_wq, &map->refill);
+	if (page)
+		set_page_private(page, 0);
 	return page;
 }
 

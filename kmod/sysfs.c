@@ -152,7 +152,7 @@ static u32 memx_session_id(struct memx_device *dev, bool mtu)
 	return value;
 }
 
-MEMX_SHOW(region, "%s", dev->params.region);
+MEMX_SHOW(region, "%s", dev->region);
 MEMX_SHOW(link, "%s", dev->params.link);
 MEMX_SHOW(server, "%pM", dev->server);
 MEMX_SHOW(session, "0x%08x", memx_session_id(dev, false));
