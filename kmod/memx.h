@@ -516,6 +516,8 @@ enum memx_phase {
  * @batch: pages to be hidden or not
  * @work: follows a post-copy
  * @platform: suspended and resumed with the guest
+ * @resumed: called when the guest runs again
+ * @reserves: pages without frames that were the kernel's reserves
  * @balloon: pages without frames
  * @pageout: paging out
  * @gather: writes that wait
@@ -528,6 +530,8 @@ struct memx_pseudo {
 	struct page *batch[MEMX_XEN_BATCH_PAGES];
 	struct delayed_work work;
 	struct platform_device *platform;
+	struct notifier_block resumed;
+	u64 reserves;
 	struct memx_balloon balloon;
 	struct memx_pageout pageout;
 	struct memx_gather gather;
@@ -930,6 +934,7 @@ void memx_pageout_init(struct memx_pageout *pageout, struct memx_device *dev);
 int memx_pageout_start(struct memx_pageout *pageout, unsigned int limit_s);
 void memx_pageout_stop(struct memx_pageout *pageout);
 void memx_pageout_frozen(struct memx_pageout *pageout);
+u64 memx_pageout_reserves(struct memx_pageout *pageout);
 
 /* exchange.c */
 void memx_gather_init(struct memx_gather *gather);
