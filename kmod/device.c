@@ -147,15 +147,9 @@ int memx_device_create(const struct memx_params *params)
 	ret = memx_requests_create(dev);
 	if (ret)
 		goto free_workqueue;
-	if (params->pseudo) {
-		dev->copies = params->region[0];
-		ret = memx_push_create(dev);
-		if (ret)
-			goto free_requests;
-	}
 	ret = memx_memalloc_get();
 	if (ret)
-		goto free_push;
+		goto free_requests;
 	ret = memx_link_join(dev, true);
 	if (ret)
 		goto put_memalloc;
@@ -177,7 +171,9 @@ int memx_device_create(const struct memx_params *params)
 	if (ret)
 		goto leave;
 	if (params->pseudo) {
-		ret = memx_slots_create(dev, dev->slots);
+		dev->copies = params->region[0];
+		ret = memx_slots_create(dev, dev->slots) ?:
+		      memx_push_create(dev);
 		if (ret)
 			goto close;
 	}
@@ -215,7 +211,6 @@ leave:
 	memx_link_leave(dev);
 put_memalloc:
 	memx_memalloc_put();
-free_push:
 	memx_push_destroy(dev);
 	memx_slots_destroy(dev);
 free_requests:

@@ -113,6 +113,7 @@ enum memx_stat {
 	MEMX_ZERO_PAGES,
 	MEMX_MINOR_FAULTS,
 	MEMX_NETWORK_FAULTS,
+	MEMX_ANNOUNCED_FAULTS,
 	MEMX_FETCHED_PAGES,
 	MEMX_PUSHED_PAGES,
 	MEMX_UNWANTED_PUSHES,
@@ -224,6 +225,7 @@ struct memx_batch {
  * @opcode: enum rmap_opcode
  * @attempt: of the last transmission
  * @missing: READ: fragments that have not come
+ * @patient: READ: not sent, as the server has announced the page
  *
  * These lie in an array of the device's rather than in the PDU of struct
  * request: a PDU belongs to a scheduler's request, or to a flush request that
@@ -243,6 +245,7 @@ struct memx_cmd {
 	u8 opcode;
 	u8 attempt;
 	u8 missing;
+	bool patient;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -345,6 +348,7 @@ enum memx_postcopy_phase {
  * @strategy: which page goes next, NUL-padded; empty for the server's choice
  * @rate: the most bytes that may be pushed in a second, 0 for any number
  * @told: epoch of the session that the server has been told everything in
+ * @ending: nothing is missing, and the server has a moment to notice
  * @longest_wait_ns: the longest that a READ took
  * @before: counters at the beginning
  */
@@ -353,6 +357,7 @@ struct memx_postcopy {
 	u8 strategy[RMAP_STRATEGY_BYTES];
 	u64 rate;
 	u32 told;
+	bool ending;
 	atomic64_t longest_wait_ns;
 	u64 before[MEMX_NR_STATS];
 };
@@ -364,6 +369,7 @@ struct memx_postcopy {
  * @pushed: pages that have come unasked
  * @fetched: pages that have come as answers to READ
  * @network_faults: READs sent: somebody had to wait
+ * @announced_faults: somebody had to wait for a page that was on its way
  * @minor_faults: reads of slots that a push had filled before
  * @unused: pushed pages that nobody has read
  * @longest_wait_us: the longest that somebody waited, microseconds
@@ -374,6 +380,7 @@ struct memx_postcopy_figures {
 	u64 pushed;
 	u64 fetched;
 	u64 network_faults;
+	u64 announced_faults;
 	u64 minor_faults;
 	u64 unused;
 	u64 longest_wait_us;
@@ -402,6 +409,7 @@ enum memx_xen_kind {
  * @strategy: which page goes next, by name; empty for memxd's choice
  * @rate: the most bytes that may be pushed in a second, 0 for any number
  * @prepare_s: paging out ends after so many seconds
+ * @incarnation: names the frames that the pages are in; the guest's own word
  */
 struct memx_migration {
 	char region[RMAP_REGION_NAME_BYTES];
@@ -410,6 +418,7 @@ struct memx_migration {
 	char strategy[RMAP_STRATEGY_BYTES + 1];
 	u64 rate;
 	unsigned int prepare_s;
+	u64 incarnation;
 };
 
 #ifdef CONFIG_XEN_PV
@@ -824,6 +833,7 @@ const char *memx_postcopy_phase_name(enum memx_postcopy_phase phase);
 void memx_postcopy_waited(struct memx_device *dev, u64 ns);
 void memx_postcopy_lost(struct memx_device *dev);
 unsigned long memx_postcopy_work(struct memx_device *dev);
+void memx_postcopy_give_up(struct memx_device *dev);
 
 /* tell.c */
 int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages);
@@ -840,6 +850,10 @@ bool memx_push_receive(struct memx_device *dev, struct memx_session *session,
 		       const struct rmap_hdr *hdr, struct sk_buff *skb,
 		       unsigned int offset);
 void memx_push_begin(struct memx_device *dev, u32 epoch);
+void memx_push_announce(struct memx_device *dev, const struct rmap_hdr *hdr);
+bool memx_push_is_announced(struct memx_device *dev, u64 slot);
+u64 memx_push_patience_ns(const struct memx_device *dev);
+void memx_push_waited(struct memx_device *dev, u64 ns);
 void memx_push_stop(struct memx_device *dev);
 bool memx_push_has_ended(struct memx_device *dev);
 int memx_push_create(struct memx_device *dev);

@@ -296,6 +296,7 @@ static int memx_pseudo_freeze(struct device *device)
 
 	memx_slots_seal(dev, true);
 	root = memx_frames_build(dev, &pseudo->tables, &generation);
+	pseudo->migration.incarnation = generation;
 	/* Also of the root, which has none when it is hidden. */
 	memx_xenstore_write("root", "%lx %llx", memx_xen_mfn(root), generation);
 	memx_pseudo_give_pool(dev);

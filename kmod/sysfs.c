@@ -302,6 +302,7 @@ MEMX_STAT(zero_pages, MEMX_ZERO_PAGES);
 MEMX_STAT(pushed_pages, MEMX_PUSHED_PAGES);
 MEMX_STAT(fetched_pages, MEMX_FETCHED_PAGES);
 MEMX_STAT(network_faults, MEMX_NETWORK_FAULTS);
+MEMX_STAT(announced_faults, MEMX_ANNOUNCED_FAULTS);
 MEMX_STAT(minor_faults, MEMX_MINOR_FAULTS);
 MEMX_STAT(unwanted_pushes, MEMX_UNWANTED_PUSHES);
 MEMX_STAT(repeated_pushes, MEMX_REPEATED_PUSHES);
@@ -379,6 +380,7 @@ static struct attribute *memx_stats_attrs[] = {
 	&memx_attr_pushed_pages.attr,
 	&memx_attr_fetched_pages.attr,
 	&memx_attr_network_faults.attr,
+	&memx_attr_announced_faults.attr,
 	&memx_attr_minor_faults.attr,
 	&memx_attr_unwanted_pushes.attr,
 	&memx_attr_repeated_pushes.attr,
