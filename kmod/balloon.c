@@ -141,8 +141,12 @@ static void memx_balloon_work(struct work_struct *work)
 						    struct memx_balloon, work);
 	u64 taken;
 
-	if (READ_ONCE(balloon->held) || !READ_ONCE(balloon->count))
+	if (READ_ONCE(balloon->held))
 		return;
+	if (!READ_ONCE(balloon->count)) {
+		memx_xenstore_write("released", "0");
+		return;
+	}
 	taken = memx_balloon_take(balloon, MEMX_XEN_BATCH_PAGES);
 	queue_delayed_work(system_unbound_wq, &balloon->work,
 			   taken ? 0 : MEMX_BALLOON_RETRY);

@@ -409,6 +409,7 @@ enum memx_xen_kind {
  * @strategy: which page goes next, by name; empty for memxd's choice
  * @rate: the most bytes that may be pushed in a second, 0 for any number
  * @prepare_s: paging out ends after so many seconds
+ * @incarnation: names the frames that the pages are in; the guest's own word
  */
 struct memx_migration {
 	char region[RMAP_REGION_NAME_BYTES];
@@ -417,6 +418,7 @@ struct memx_migration {
 	char strategy[RMAP_STRATEGY_BYTES + 1];
 	u64 rate;
 	unsigned int prepare_s;
+	u64 incarnation;
 };
 
 #ifdef CONFIG_XEN_PV
@@ -514,6 +516,8 @@ enum memx_phase {
  * @batch: pages to be hidden or not
  * @work: follows a post-copy
  * @platform: suspended and resumed with the guest
+ * @resumed: called when the guest runs again
+ * @reserves: pages without frames that were the kernel's reserves
  * @balloon: pages without frames
  * @pageout: paging out
  * @gather: writes that wait
@@ -526,6 +530,8 @@ struct memx_pseudo {
 	struct page *batch[MEMX_XEN_BATCH_PAGES];
 	struct delayed_work work;
 	struct platform_device *platform;
+	struct notifier_block resumed;
+	u64 reserves;
 	struct memx_balloon balloon;
 	struct memx_pageout pageout;
 	struct memx_gather gather;
@@ -827,6 +833,7 @@ const char *memx_postcopy_phase_name(enum memx_postcopy_phase phase);
 void memx_postcopy_waited(struct memx_device *dev, u64 ns);
 void memx_postcopy_lost(struct memx_device *dev);
 unsigned long memx_postcopy_work(struct memx_device *dev);
+void memx_postcopy_give_up(struct memx_device *dev);
 
 /* tell.c */
 int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages);
@@ -927,6 +934,7 @@ void memx_pageout_init(struct memx_pageout *pageout, struct memx_device *dev);
 int memx_pageout_start(struct memx_pageout *pageout, unsigned int limit_s);
 void memx_pageout_stop(struct memx_pageout *pageout);
 void memx_pageout_frozen(struct memx_pageout *pageout);
+u64 memx_pageout_reserves(struct memx_pageout *pageout);
 
 /* exchange.c */
 void memx_gather_init(struct memx_gather *gather);

@@ -18,6 +18,7 @@
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/vmstat.h>
 
 #include "memx.h"
 
@@ -38,8 +39,12 @@
 #define MEMX_PAGEOUT_FROZEN_FAILURES 20
 /* Downtime has a limit even if reclaim has none. */
 #define MEMX_PAGEOUT_FROZEN_LIMIT (60 * HZ)
-/* Left free for what is still to be done until the guest is suspended. */
+/* Left free for what is still to be done before the guest is suspended. */
 #define MEMX_PAGEOUT_SPARE_PAGES 256
+/* What the kernel keeps for emergencies is free memory too, all but so much. */
+#define MEMX_PAGEOUT_RESERVE_GFP \
+	(GFP_NOWAIT | __GFP_HIGHMEM | __GFP_MEMALLOC | __GFP_NOWARN | __GFP_ZERO)
+#define MEMX_PAGEOUT_LAST_PAGES 512
 
 /* Gain a page: for the pool, which slots are filled from, or to be given away. */
 static bool memx_pageout_gain(struct memx_pageout *pageout)
@@ -141,7 +146,6 @@ static int memx_pageout_thread(void *data)
 	unsigned long began = jiffies;
 	const char *why;
 
-	set_user_nice(current, MAX_NICE);
 	WRITE_ONCE(dev->pseudo->balloon.presser, current);
 	why = memx_pageout_gently(pageout);
 	memx_pageout_give(pageout);
@@ -225,6 +229,31 @@ void memx_pageout_frozen(struct memx_pageout *pageout)
 	}
 	memx_pageout_give(pageout);
 	WRITE_ONCE(balloon->presser, NULL);
+}
+
+/**
+ * memx_pageout_reserves - give away nearly all that is free, reserves included
+ * @pageout: the page-out
+ *
+ * Hardly anything can be allocated any more after this.
+ *
+ * Return: how many pages are to have frames again before that is different.
+ */
+u64 memx_pageout_reserves(struct memx_pageout *pageout)
+{
+	u64 taken = 0;
+
+	while (global_zone_page_state(NR_FREE_PAGES) >
+	       MEMX_PAGEOUT_LAST_PAGES) {
+		struct page *page = alloc_page(MEMX_PAGEOUT_RESERVE_GFP);
+
+		if (!page)
+			break;
+		list_add(&page->lru, &pageout->gained);
+		taken++;
+	}
+	memx_pageout_give(pageout);
+	return taken;
 }
 
 /**

@@ -27,10 +27,12 @@
 #include <linux/platform_device.h>
 #include <linux/slab.h>
 
+#include <xen/xen-ops.h>
+
 #include "memx.h"
 
-/* Pages that get frames before the guest goes on at the target. */
-#define MEMX_RESTORE_PAGES 1024
+/* Pages that get frames before the guest goes on, beside the kernel's reserves. */
+#define MEMX_RESUME_PAGES 1024
 /* How often the host is told how far a post-copy has come. */
 #define MEMX_TELL_INTERVAL (HZ / 4)
 
@@ -294,6 +296,7 @@ static int memx_pseudo_freeze(struct device *device)
 
 	memx_slots_seal(dev, true);
 	root = memx_frames_build(dev, &pseudo->tables, &generation);
+	pseudo->migration.incarnation = generation;
 	/* Also of the root, which has none when it is hidden. */
 	memx_xenstore_write("root", "%lx %llx", memx_xen_mfn(root), generation);
 	memx_pseudo_give_pool(dev);
@@ -306,12 +309,29 @@ static int memx_pseudo_freeze(struct device *device)
 		return 0;
 	}
 	memx_pseudo_enter(dev, MEMX_PHASE_FROZEN);
-	pr_info("memx%d: frozen: %llu slots hold a page, %llu of them since the freeze, %llu pages stay behind; %llu pages are given back; %u ms to page out, %u ms to hide\n",
-		dev->id, memx_slots_used(dev),
-		memx_slots_used(dev) - used, left, pseudo->balloon.count,
+	pseudo->reserves = memx_pageout_reserves(&pseudo->pageout);
+	pr_info("memx%d: frozen: %llu slots hold a page, %llu of them since the freeze, %llu pages stay behind; %llu pages are given back, %llu of them reserves; %u ms to page out, %u ms to hide\n",
+		dev->id, memx_slots_used(dev), memx_slots_used(dev) - used,
+		left, pseudo->balloon.count, pseudo->reserves,
 		jiffies_to_msecs(squeezed - began),
 		jiffies_to_msecs(jiffies - squeezed));
 	return 0;
+}
+
+/*
+ * The guest runs again, here or on another host. Other devices are resumed
+ * before this one, and need memory for that.
+ */
+static int memx_pseudo_resumed(struct notifier_block *block,
+			       unsigned long unused, void *unused_too)
+{
+	struct memx_pseudo *pseudo = container_of(block, struct memx_pseudo,
+						  resumed);
+
+	if (READ_ONCE(pseudo->phase) == MEMX_PHASE_FROZEN)
+		memx_balloon_take(&pseudo->balloon,
+				  pseudo->reserves + MEMX_RESUME_PAGES);
+	return NOTIFY_OK;
 }
 
 /* The suspend was cancelled, or the guest goes on here after it. */
@@ -359,7 +379,6 @@ static int memx_pseudo_restore(struct device *device)
 	struct memx_device *dev = memx_pseudo_device;
 	struct memx_pseudo *pseudo = dev->pseudo;
 	const struct memx_migration *migration = &pseudo->migration;
-	u64 got;
 
 	memx_xenstore_introduce(dev);
 	if (READ_ONCE(pseudo->phase) != MEMX_PHASE_FROZEN) {
@@ -367,16 +386,15 @@ static int memx_pseudo_restore(struct device *device)
 		return 0;
 	}
 	memx_pseudo_depart(dev);
-	got = memx_balloon_take(&pseudo->balloon, MEMX_RESTORE_PAGES);
 	if (memx_postcopy_begin(dev, migration->strategy, migration->rate))
 		memx_postcopy_begin(dev, "", migration->rate);
 	memx_session_start(dev, migration);
 	memx_pseudo_unfreeze(dev);
 	memx_pseudo_enter(dev, MEMX_PHASE_POSTCOPY);
 	queue_delayed_work(system_unbound_wq, &pseudo->work, 0);
-	pr_info("memx%d: moved: %llu pages are missing, %llu of %llu pages have frames already\n",
-		dev->id, memx_slots_missing(dev), got,
-		got + READ_ONCE(pseudo->balloon.count));
+	pr_info("memx%d: moved: %llu pages are missing, and %llu pages need frames\n",
+		dev->id, memx_slots_missing(dev),
+		READ_ONCE(pseudo->balloon.count));
 	return 0;
 }
 
@@ -478,6 +496,8 @@ int memx_pseudo_begin(struct memx_device *dev)
 	ret = PTR_ERR_OR_ZERO(pseudo->platform);
 	if (ret)
 		goto driver;
+	pseudo->resumed.notifier_call = memx_pseudo_resumed;
+	xen_resume_notifier_register(&pseudo->resumed);
 	memx_xenstore_introduce(dev);
 	memx_pseudo_tell(dev);
 	ret = memx_xenstore_begin(dev);
@@ -486,6 +506,7 @@ int memx_pseudo_begin(struct memx_device *dev)
 	return 0;
 
 platform:
+	xen_resume_notifier_unregister(&pseudo->resumed);
 	platform_device_unregister(pseudo->platform);
 driver:
 	platform_driver_unregister(&memx_pseudo_driver);
@@ -511,6 +532,7 @@ void memx_pseudo_end(struct memx_device *dev)
 		return;
 	memx_xenstore_end();
 	cancel_delayed_work_sync(&pseudo->work);
+	xen_resume_notifier_unregister(&pseudo->resumed);
 	platform_device_unregister(pseudo->platform);
 	platform_driver_unregister(&memx_pseudo_driver);
 	memx_pageout_stop(&pseudo->pageout);

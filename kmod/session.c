@@ -655,8 +655,10 @@ static void memx_session_work(struct work_struct *work)
 	case MEMX_LIVE:
 		delay = min(memx_session_keep(dev), memx_postcopy_work(dev));
 		break;
-	case MEMX_RECONNECTING:
 	case MEMX_FAILED:
+		memx_postcopy_give_up(dev);
+		fallthrough;
+	case MEMX_RECONNECTING:
 		delay = memx_session_reopen(dev);
 		break;
 	case MEMX_ATTACHING:
@@ -745,7 +747,7 @@ void memx_session_start(struct memx_device *dev,
 		memcpy(dev->region, migration->region, sizeof(dev->region));
 		memcpy(dev->token, migration->token, sizeof(dev->token));
 		ether_addr_copy(dev->server, migration->server);
-		dev->incarnation = 0;
+		dev->incarnation = migration->incarnation;
 		dev->tries = (struct memx_tries) {};
 		dev->unanswered_ns = ktime_get_ns();
 		WRITE_ONCE(dev->state, MEMX_RECONNECTING);

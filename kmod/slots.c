@@ -35,8 +35,12 @@
 /* What a burst of reclaim, or a window of pushes, takes at a time, and more. */
 #define MEMX_POOL_PAGES 512
 
-/* Runs under reclaim: no waiting, and the reserves are for reclaim itself. */
-#define MEMX_PAGE_GFP (GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_NOWARN)
+/*
+ * Runs under reclaim: no waiting. Reclaim begins when hardly more is free than
+ * the reserves, so a part of them must do until what is written is freed; all
+ * of them must not, as a page written here frees no more than it takes.
+ */
+#define MEMX_PAGE_GFP (GFP_ATOMIC | __GFP_NOMEMALLOC | __GFP_NOWARN)
 /* The worker may wait, but must not have anybody killed. */
 #define MEMX_REFILL_GFP (GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
