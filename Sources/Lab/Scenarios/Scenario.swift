@@ -60,7 +60,7 @@ public struct Scenario: Sendable {
   /// All scenarios.
   public static let all: [Scenario] = [
     .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .boot, .remoteSwapNBD,
-    .xenBoot,
+    .xenBoot, .xenStopAndCopy,
   ]
 
   /// Runs it.
