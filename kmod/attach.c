@@ -9,26 +9,39 @@
 #include <linux/string.h>
 
 #include "memx.h"
+#include "memx_frames.h"
 
 /* No line that makes sense is longer. */
 #define MEMX_LINE_BYTES 1024
 
-static int memx_word_region(struct memx_params *params, char *value)
+/**
+ * memx_region_valid - whether a region can have a name
+ * @name: the name
+ *
+ * Return: whether it can.
+ */
+bool memx_region_valid(const char *name)
 {
-	size_t length = strlen(value), i;
+	size_t length = strlen(name), i;
 
 	if (!length || length >= RMAP_REGION_NAME_BYTES)
-		goto bad;
+		return false;
 	for (i = 0; i < length; i++)
-		if (!isascii(value[i]) ||
-		    (!isalnum(value[i]) && !strchr("._-", value[i])))
-			goto bad;
+		if (!isascii(name[i]) ||
+		    (!isalnum(name[i]) && !strchr("._-", name[i])))
+			return false;
+	return true;
+}
+
+static int memx_word_region(struct memx_params *params, char *value)
+{
+	if (!memx_region_valid(value)) {
+		pr_err("memx: attach: region must be 1 to %d of A-Z a-z 0-9 . _ -\n",
+		       RMAP_REGION_NAME_BYTES - 1);
+		return -EINVAL;
+	}
 	strscpy(params->region, value, sizeof(params->region));
 	return 0;
-bad:
-	pr_err("memx: attach: region must be 1 to %d of A-Z a-z 0-9 . _ -\n",
-	       RMAP_REGION_NAME_BYTES - 1);
-	return -EINVAL;
 }
 
 static int memx_word_link(struct memx_params *params, char *value)
@@ -96,6 +109,16 @@ static int memx_word_number(const char *key, const char *value,
 	return 0;
 }
 
+static int memx_word_mode(struct memx_params *params, const char *value)
+{
+	if (strcmp(value, "pseudo")) {
+		pr_err("memx: attach: mode must be pseudo, or left out\n");
+		return -EINVAL;
+	}
+	params->pseudo = true;
+	return 0;
+}
+
 static int memx_word(struct memx_params *params, const char *key, char *value)
 {
 	unsigned int id;
@@ -111,6 +134,8 @@ static int memx_word(struct memx_params *params, const char *key, char *value)
 		return memx_word_token(params, value);
 	if (!strcmp(key, "size"))
 		return memx_word_size(params, value);
+	if (!strcmp(key, "mode"))
+		return memx_word_mode(params, value);
 	if (!strcmp(key, "queue_depth"))
 		return memx_word_number(key, value, 1, RMAP_MAX_QUEUE_DEPTH,
 					&params->queue_depth);
@@ -126,7 +151,7 @@ static int memx_word(struct memx_params *params, const char *key, char *value)
 			params->id = id;
 		return ret;
 	}
-	pr_err("memx: attach: no word %s; there are region link server token size queue_depth mtu timeout_s id\n",
+	pr_err("memx: attach: no word %s; there are region link server token size queue_depth mtu timeout_s id mode\n",
 	       key);
 	return -EINVAL;
 }
@@ -152,8 +177,14 @@ static int memx_attach_parse(struct memx_params *params, char *line)
 		if (ret)
 			return ret;
 	}
-	if (!params->region[0] || !params->link[0]) {
+	if (!params->link[0] || (!params->region[0] && !params->pseudo)) {
 		pr_err("memx: attach: region= and link= are needed\n");
+		return -EINVAL;
+	}
+	if (!params->region[0] &&
+	    (!params->slots || params->slots > MEMX_FRAMES_MAX_SLOTS)) {
+		pr_err("memx: attach: mode=pseudo without region= needs size=, at most %lluG\n",
+		       MEMX_FRAMES_MAX_SLOTS * RMAP_PAGE_BYTES >> 30);
 		return -EINVAL;
 	}
 	return 0;

@@ -298,6 +298,31 @@ void memx_burst_drop(struct memx_burst *burst)
 	__skb_queue_purge(&burst->ready);
 }
 
+/* A frame with one message, whose payload is copied, for messages that are rare. */
+static struct sk_buff *memx_frame_message(struct memx_device *dev,
+					  struct net_device *netdev,
+					  const u8 *server,
+					  const struct rmap_hdr *hdr,
+					  const void *payload)
+{
+	unsigned int length = le16_to_cpu(hdr->length);
+	struct rmap_hdr summed = *hdr;
+	struct sk_buff *skb;
+
+	skb = memx_frame_alloc(netdev, server, RMAP_HDR_BYTES + length);
+	if (!skb) {
+		memx_count(dev, MEMX_TX_NOMEM);
+		return NULL;
+	}
+	summed.checksum = cpu_to_le64(
+		memx_header_sum(hdr, length ? xxh64(payload, length, 0) : 0));
+	skb_put_data(skb, &summed, RMAP_HDR_BYTES);
+	if (length)
+		skb_put_data(skb, payload, length);
+	skb->dev = netdev;
+	return skb;
+}
+
 /**
  * memx_send_attach - send ATTACH, padded with zeros to the MTU asked for
  * @dev: the device
@@ -316,27 +341,21 @@ int memx_send_attach(struct memx_device *dev, const u8 *server,
 		     const struct rmap_attach *attach, unsigned int mtu)
 {
 	unsigned int bytes = RMAP_HDR_BYTES + RMAP_ATTACH_BYTES;
-	struct rmap_hdr summed = *hdr;
 	struct net_device *netdev;
 	struct sk_buff *skb;
 	int ret = 0;
 
-	summed.checksum = cpu_to_le64(
-		memx_header_sum(hdr, xxh64(attach, RMAP_ATTACH_BYTES, 0)));
 	rcu_read_lock();
 	netdev = rcu_dereference(dev->netdev);
 	if (!netdev) {
 		ret = -ENETDOWN;
 		goto out;
 	}
-	skb = memx_frame_alloc(netdev, server, bytes);
+	skb = memx_frame_message(dev, netdev, server, hdr, attach);
 	if (!skb) {
-		memx_count(dev, MEMX_TX_NOMEM);
 		ret = -ENOMEM;
 		goto out;
 	}
-	skb_put_data(skb, &summed, RMAP_HDR_BYTES);
-	skb_put_data(skb, attach, RMAP_ATTACH_BYTES);
 	while (bytes < mtu) {
 		unsigned int n = min_t(unsigned int, mtu - bytes, PAGE_SIZE);
 
@@ -345,12 +364,46 @@ int memx_send_attach(struct memx_device *dev, const u8 *server,
 				0, n, n);
 		bytes += n;
 	}
-	skb->dev = netdev;
 	memx_count(dev, MEMX_TX_FRAMES);
 	dev_queue_xmit(skb);
 out:
 	rcu_read_unlock();
 	return ret;
+}
+
+/**
+ * memx_send_in_session - send a message that belongs to no request of the disk
+ * @dev: the device
+ * @epoch: the session it is for
+ * @hdr: the header; its session and its checksum are filled in here
+ * @payload: what follows the header
+ *
+ * Without memory for the frame, it is as if it had been lost.
+ *
+ * Return: false when that session is over.
+ */
+bool memx_send_in_session(struct memx_device *dev, u32 epoch,
+			  struct rmap_hdr *hdr, const void *payload)
+{
+	struct memx_session *session;
+	struct sk_buff *skb;
+	bool open;
+
+	rcu_read_lock();
+	session = rcu_dereference(dev->session);
+	open = session && session->epoch == epoch;
+	if (open) {
+		hdr->session = cpu_to_le32(session->id);
+		skb = memx_frame_message(dev, session->netdev, session->server,
+					 hdr, payload);
+		if (skb) {
+			memx_count(dev, MEMX_TX_FRAMES);
+			dev_queue_xmit(skb);
+			WRITE_ONCE(dev->last_said_ns, ktime_get_ns());
+		}
+	}
+	rcu_read_unlock();
+	return open;
 }
 
 /* Whom a message is for, by what only its own server could know. */
@@ -407,8 +460,9 @@ static bool memx_receive_message(const struct memx_link *link,
 		return false;
 	}
 	/* A page is summed after it has been copied, all else before. */
-	if (!(session && hdr->opcode == (RMAP_READ | RMAP_REPLY) &&
-	      hdr->length) &&
+	if (!(session && hdr->length &&
+	      (hdr->opcode == (RMAP_READ | RMAP_REPLY) ||
+	       (hdr->opcode == RMAP_PUSH && dev->push))) &&
 	    !memx_sum_matches(hdr, skb, offset)) {
 		memx_count(*owner, MEMX_BAD_CHECKSUM);
 		return false;
@@ -417,7 +471,20 @@ static bool memx_receive_message(const struct memx_link *link,
 		memx_count(*owner, MEMX_LATE_REPLIES);
 		return true;
 	}
+	if (session && dev->push && hdr->opcode & RMAP_REPLY &&
+	    le16_to_cpu(hdr->tag) == dev->queue_depth &&
+	    hdr->status != RMAP_BAD_SESSION) {
+		memx_tell_answer(dev, session, hdr, skb, offset);
+		return true;
+	}
 	switch (hdr->opcode) {
+	case RMAP_PUSH:
+		if (!session || !dev->push)
+			break;
+		if (!memx_push_receive(dev, session, hdr, skb, offset))
+			return false;
+		WRITE_ONCE(dev->last_heard_ns, ktime_get_ns());
+		return true;
 	case RMAP_READ | RMAP_REPLY:
 	case RMAP_WRITE | RMAP_REPLY:
 	case RMAP_DISCARD | RMAP_REPLY:
@@ -482,7 +549,7 @@ static void memx_receive_frame(struct memx_link *link,
  * @skb: a frame, whatever it is, from behind its Ethernet header on
  * @state: unused
  *
- * Frames whose first message is a request pass: they are for a server on this
+ * Frames whose first message is a client's pass: they are for a server on this
  * machine. So do those for other machines and other VLANs.
  *
  * Context: softirq, RCU read side. The frame may be shared: it is only read.
@@ -497,7 +564,7 @@ unsigned int memx_receive(void *priv, struct sk_buff *skb,
 	if (skb->protocol != htons(RMAP_ETHERTYPE) ||
 	    skb->pkt_type != PACKET_HOST || skb_vlan_tag_present(skb) ||
 	    skb_copy_bits(skb, 0, begin, sizeof(begin)) ||
-	    !(begin[1] & RMAP_REPLY))
+	    !(begin[1] & RMAP_REPLY || begin[1] == RMAP_PUSH))
 		return NF_ACCEPT;
 	memx_receive_frame(priv, skb);
 	consume_skb(skb);

@@ -8,7 +8,20 @@
  * block.c     the disk: blk-mq
  * request.c   requests on the wire: sending, sending again, replies
  * payload.c   a request's page as bytes
+ * slots.c     pseudo-paging: what each slot holds
+ * copy.c      pseudo-paging by copying to a server
+ * pseudo.c    migration of a Xen guest, as the guest sees it
+ * pageout.c   ... paging out for it
+ * exchange.c  ... writing without copying
+ * frames.c    ... which frame holds which slot
+ * balloon.c   ... pages without frames
+ * xen.c       ... hypercalls
+ * xenstore.c  ... what the host asks for, and is told
+ * selftest.c  ... a test of xen.c
  * session.c   opening, keeping, re-opening a session
+ * postcopy.c  a post-copy from its begin to its end
+ * tell.c      what the server is told of it
+ * push.c      pages that the server pushes
  * ethernet.c  frames out and in
  * link.c      network devices and their comings and goings
  * sysfs.c, debugfs.c
@@ -17,9 +30,10 @@
  *   rtnl, memx_links_lock   links and who is on them
  *   memx_devices_lock       the list of devices
  *   memx_cmd.lock           one request; softirqs off
+ *   memx_slots.locks        what a slot holds; softirqs off
  *   memx_batch.lock         frames being filled; softirqs off
  *   memx_device.state_lock  state and session; softirqs off
- * The last three are held for a few instructions each, memx_cmd.lock also
+ * The last four are held for a few instructions each, memx_cmd.lock also
  * while that request's page is copied or summed. None is shared by all pages.
  */
 #ifndef MEMX_H
@@ -30,7 +44,10 @@
 #include <linux/kobject.h>
 #include <linux/kref.h>
 #include <linux/netdevice.h>
+#include <linux/mutex.h>
 #include <linux/netfilter.h>
+#include <linux/notifier.h>
+#include <linux/shrinker.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/timer.h>
@@ -61,6 +78,7 @@
  * @MEMX_RECONNECTING: no session; requests are taken and wait for one
  * @MEMX_FAILED: no session for so long that requests fail at once; one is
  *	still looked for
+ * @MEMX_IDLE: pseudo-paging, and no migration: no session is wanted
  * @MEMX_DETACHING: going; requests fail at once
  */
 enum memx_state {
@@ -68,6 +86,7 @@ enum memx_state {
 	MEMX_LIVE,
 	MEMX_RECONNECTING,
 	MEMX_FAILED,
+	MEMX_IDLE,
 	MEMX_DETACHING,
 };
 
@@ -92,6 +111,14 @@ enum memx_stat {
 	MEMX_TX_NOMEM,
 	MEMX_CREDIT_WAITS,
 	MEMX_ZERO_PAGES,
+	MEMX_MINOR_FAULTS,
+	MEMX_NETWORK_FAULTS,
+	MEMX_ANNOUNCED_FAULTS,
+	MEMX_FETCHED_PAGES,
+	MEMX_PUSHED_PAGES,
+	MEMX_UNWANTED_PUSHES,
+	MEMX_REPEATED_PUSHES,
+	MEMX_RX_NOMEM,
 	MEMX_NR_STATS,
 };
 
@@ -109,7 +136,7 @@ struct memx_percpu {
 
 /**
  * struct memx_params - how a device was asked for; never changes
- * @region: name of the region
+ * @region: name of the region; empty for pseudo-paging here
  * @token: the region's token, NUL-padded; never shown
  * @link: name of the network device
  * @server: the server's address, or broadcast
@@ -117,6 +144,7 @@ struct memx_percpu {
  * @queue_depth: requests wanted outstanding
  * @mtu: the MTU wanted, 0 for the link's
  * @timeout_s: as attached; memx_device.timeout_s is the one in force
+ * @pseudo: the device is for pseudo-paging
  * @id: N of /dev/memxN, -1 for any
  */
 struct memx_params {
@@ -128,6 +156,7 @@ struct memx_params {
 	unsigned int queue_depth;
 	unsigned int mtu;
 	unsigned int timeout_s;
+	bool pseudo;
 	int id;
 };
 
@@ -196,6 +225,7 @@ struct memx_batch {
  * @opcode: enum rmap_opcode
  * @attempt: of the last transmission
  * @missing: READ: fragments that have not come
+ * @patient: READ: not sent, as the server has announced the page
  *
  * These lie in an array of the device's rather than in the PDU of struct
  * request: a PDU belongs to a scheduler's request, or to a flush request that
@@ -215,6 +245,7 @@ struct memx_cmd {
 	u8 opcode;
 	u8 attempt;
 	u8 missing;
+	bool patient;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -255,7 +286,273 @@ struct memx_tries {
 	bool doubted;
 };
 
+/* Blocks of slots that a device's order of use has at most ... */
+#define MEMX_ORDER_BLOCKS 4096
+/* ... the slots that a block has at least ... */
+#define MEMX_ORDER_LEAST_SLOTS 16
+/* ... and the ages that are told apart. */
+#define MEMX_ORDER_AGES 64
+
+/**
+ * struct memx_order_block - neighbouring slots, as the order of use sees them
+ * @stamp: how young they are
+ * @block: where they are
+ */
+struct memx_order_block {
+	u64 stamp;
+	u32 block;
+};
+
+/**
+ * struct memx_tell - something that the server is told, and answers
+ * @lock: protects the others up to @pages; softirqs off
+ * @opcode: what was sent, 0 when nothing waits
+ * @done: the answer has come
+ * @epoch: the session that it was sent in
+ * @generation: of the tag, in that session
+ * @status: of the answer
+ * @pages: from the answer to BEGIN
+ * @payload: a page to make payloads in
+ * @order: MEMX_ORDER_BLOCKS, to put blocks in order
+ */
+struct memx_tell {
+	spinlock_t lock;
+	u8 opcode;
+	bool done;
+	u32 epoch;
+	u32 generation;
+	u8 status;
+	u64 pages;
+	void *payload;
+	struct memx_order_block *order;
+};
+
+/**
+ * enum memx_postcopy_phase - how far a post-copy is; postcopy.c draws it
+ * @MEMX_POSTCOPY_IDLE: there is none
+ * @MEMX_POSTCOPY_PULLING: pages are coming
+ * @MEMX_POSTCOPY_COMPLETE: nothing is missing any more
+ * @MEMX_POSTCOPY_FAILED: pages are missing, and nobody has them
+ */
+enum memx_postcopy_phase {
+	MEMX_POSTCOPY_IDLE,
+	MEMX_POSTCOPY_PULLING,
+	MEMX_POSTCOPY_COMPLETE,
+	MEMX_POSTCOPY_FAILED,
+};
+
+/**
+ * struct memx_postcopy - a device's post-copy, under way or the last
+ * @phase: enum memx_postcopy_phase; changed by memx_postcopy_begin() and by the
+ *	session's work
+ * @strategy: which page goes next, NUL-padded; empty for the server's choice
+ * @rate: the most bytes that may be pushed in a second, 0 for any number
+ * @told: epoch of the session that the server has been told everything in
+ * @ending: nothing is missing, and the server has a moment to notice
+ * @longest_wait_ns: the longest that a READ took
+ * @before: counters at the beginning
+ */
+struct memx_postcopy {
+	enum memx_postcopy_phase phase;
+	u8 strategy[RMAP_STRATEGY_BYTES];
+	u64 rate;
+	u32 told;
+	bool ending;
+	atomic64_t longest_wait_ns;
+	u64 before[MEMX_NR_STATS];
+};
+
+/**
+ * struct memx_postcopy_figures - what a post-copy has done so far
+ * @phase: how far it is
+ * @missing: pages that are still to come
+ * @pushed: pages that have come unasked
+ * @fetched: pages that have come as answers to READ
+ * @network_faults: READs sent: somebody had to wait
+ * @announced_faults: somebody had to wait for a page that was on its way
+ * @minor_faults: reads of slots that a push had filled before
+ * @unused: pushed pages that nobody has read
+ * @longest_wait_us: the longest that somebody waited, microseconds
+ */
+struct memx_postcopy_figures {
+	enum memx_postcopy_phase phase;
+	u64 missing;
+	u64 pushed;
+	u64 fetched;
+	u64 network_faults;
+	u64 announced_faults;
+	u64 minor_faults;
+	u64 unused;
+	u64 longest_wait_us;
+};
+
+/* Pages in one exchange: what blk-mq brings at a time, and as much again. */
+#define MEMX_XEN_EXCHANGE_PAGES 64
+/* Pages in one batch of anything else. */
+#define MEMX_XEN_BATCH_PAGES 512
+
+/* What hypercalls are for. */
+enum memx_xen_kind {
+	MEMX_XEN_EXCHANGE,
+	MEMX_XEN_HIDE,
+	MEMX_XEN_UNHIDE,
+	MEMX_XEN_RELEASE,
+	MEMX_XEN_POPULATE,
+	MEMX_XEN_NR_KINDS,
+};
+
+/**
+ * struct memx_migration - what the host says about a migration
+ * @region: the region that memxd at the source serves the pages as
+ * @token: its token, NUL-padded
+ * @server: memxd's address
+ * @strategy: which page goes next, by name; empty for memxd's choice
+ * @rate: the most bytes that may be pushed in a second, 0 for any number
+ * @prepare_s: paging out ends after so many seconds
+ * @incarnation: names the frames that the pages are in; the guest's own word
+ */
+struct memx_migration {
+	char region[RMAP_REGION_NAME_BYTES];
+	char token[RMAP_TOKEN_BYTES + 1];
+	u8 server[ETH_ALEN];
+	char strategy[RMAP_STRATEGY_BYTES + 1];
+	u64 rate;
+	unsigned int prepare_s;
+	u64 incarnation;
+};
+
+#ifdef CONFIG_XEN_PV
+/**
+ * struct memx_balloon - pages without frames
+ * @dev: the device
+ * @lock: protects @pages, @count, @relieved and @batch; taken in reclaim, so
+ *	that nobody may allocate under it
+ * @pages: the pages
+ * @count: how many
+ * @relieved: pages that memory pressure has taken out
+ * @batch: for whoever has the lock
+ * @held: the worker takes nothing out
+ * @frozen: nor does memory pressure
+ * @presser: the task that makes the pressure, or NULL
+ * @work: takes pages out
+ * @shrinker: does so under memory pressure
+ * @oom: does so before anybody is killed
+ */
+struct memx_balloon {
+	struct memx_device *dev;
+	struct mutex lock;
+	struct list_head pages;
+	u64 count;
+	u64 relieved;
+	struct page *batch[MEMX_XEN_BATCH_PAGES];
+	bool held;
+	bool frozen;
+	struct task_struct *presser;
+	struct delayed_work work;
+	memx_shrinker shrinker;
+	struct notifier_block oom;
+};
+
+/**
+ * struct memx_pageout - paging out
+ * @dev: the device
+ * @task: does so gently, or NULL
+ * @limit_s: for so many seconds at most
+ * @gained: pages to be given to the hypervisor
+ * @count: how many
+ */
+struct memx_pageout {
+	struct memx_device *dev;
+	struct task_struct *task;
+	unsigned int limit_s;
+	struct list_head gained;
+	unsigned int count;
+};
+
+/**
+ * struct memx_gather - writes that wait to be exchanged together
+ * @lock: softirqs off
+ * @on: writes exchange
+ * @count: how many wait
+ * @rqs: the writes
+ * @pages: their pages
+ * @frames: the pages to exchange frames with
+ */
+struct memx_gather {
+	spinlock_t lock;
+	bool on;
+	unsigned int count;
+	struct request *rqs[MEMX_XEN_EXCHANGE_PAGES];
+	struct page *pages[MEMX_XEN_EXCHANGE_PAGES];
+	struct page *frames[MEMX_XEN_EXCHANGE_PAGES];
+};
+
+/**
+ * enum memx_phase - how far a migration is; pseudo.c draws it
+ * @MEMX_PHASE_IDLE: there is none
+ * @MEMX_PHASE_PREPARING: paging out gently
+ * @MEMX_PHASE_PREPARED: ready to be suspended
+ * @MEMX_PHASE_FROZEN: frames are hidden
+ * @MEMX_PHASE_POSTCOPY: at the target; pages are coming
+ * @MEMX_PHASE_COMPLETE: none since the last one, which is complete
+ * @MEMX_PHASE_FAILED: none since one that has failed; or pages do not come
+ */
+enum memx_phase {
+	MEMX_PHASE_IDLE,
+	MEMX_PHASE_PREPARING,
+	MEMX_PHASE_PREPARED,
+	MEMX_PHASE_FROZEN,
+	MEMX_PHASE_POSTCOPY,
+	MEMX_PHASE_COMPLETE,
+	MEMX_PHASE_FAILED,
+};
+
+/**
+ * struct memx_pseudo - migration of the guest
+ * @dev: the device
+ * @phase: enum memx_phase
+ * @migration: the one under way, or the last
+ * @tables: of the frame tree
+ * @batch: pages to be hidden or not
+ * @work: follows a post-copy
+ * @platform: suspended and resumed with the guest
+ * @resumed: called when the guest runs again
+ * @reserves: pages without frames that were the kernel's reserves
+ * @balloon: pages without frames
+ * @pageout: paging out
+ * @gather: writes that wait
+ */
+struct memx_pseudo {
+	struct memx_device *dev;
+	enum memx_phase phase;
+	struct memx_migration migration;
+	struct list_head tables;
+	struct page *batch[MEMX_XEN_BATCH_PAGES];
+	struct delayed_work work;
+	struct platform_device *platform;
+	struct notifier_block resumed;
+	u64 reserves;
+	struct memx_balloon balloon;
+	struct memx_pageout pageout;
+	struct memx_gather gather;
+};
+#endif
+
 struct memx_link;
+struct memx_push;
+struct memx_slots;
+
+/**
+ * enum memx_slot_state - what a slot of a pseudo-paging device holds
+ * @MEMX_SLOT_EMPTY: nothing; it reads as zeros
+ * @MEMX_SLOT_LOCAL: a page that is here
+ * @MEMX_SLOT_REMOTE: a page that is at the source of a migration
+ */
+enum memx_slot_state {
+	MEMX_SLOT_EMPTY,
+	MEMX_SLOT_LOCAL,
+	MEMX_SLOT_REMOTE,
+};
 
 /**
  * struct memx_device - one /dev/memxN
@@ -272,6 +569,9 @@ struct memx_link;
  * @slots: size of the disk
  * @queue_depth: number of tags
  * @session_timeout_ms: how long the server keeps a silent session
+ * @region: name of the region; of a migration's, while @state is not
+ *	MEMX_IDLE
+ * @token: likewise
  * @server: the server's address, once known
  * @mtu: of the newest session
  * @timeout_s: after so long without an answer requests fail
@@ -289,6 +589,12 @@ struct memx_link;
  * @keepalive_ns: when the first unanswered keep-alive was sent, 0 for none
  * @timer: looks for lost requests while any are outstanding
  * @batches: frames that queue_rq fills
+ * @map: what slots hold, NULL when the device is not for pseudo-paging
+ * @push: what the server pushes, NULL when @map is
+ * @tell: what the server is told of a post-copy
+ * @postcopy: the post-copy
+ * @copies: while there is no post-copy, pages are written to the server
+ * @pseudo: migration of the guest, NULL when it cannot be migrated
  * @percpu: counters
  * @work: opens and keeps the session
  * @workqueue: for @work alone: it sleeps, and reclaim may wait for it
@@ -329,6 +635,8 @@ struct memx_device {
 	u64 slots;
 	unsigned int queue_depth;
 	unsigned int session_timeout_ms;
+	char region[RMAP_REGION_NAME_BYTES];
+	u8 token[RMAP_TOKEN_BYTES];
 	u8 server[ETH_ALEN];
 	unsigned int mtu;
 	unsigned int timeout_s;
@@ -351,6 +659,13 @@ struct memx_device {
 	struct memx_rtt rtt;
 
 	struct memx_batch batches[1 << MEMX_BATCH_BITS];
+
+	struct memx_slots *map;
+	struct memx_push *push;
+	struct memx_tell tell;
+	struct memx_postcopy postcopy;
+	bool copies;
+	struct memx_pseudo *pseudo;
 
 	struct delayed_work work;
 	struct workqueue_struct *workqueue;
@@ -380,6 +695,12 @@ struct memx_device {
 	struct dentry *debugfs;
 };
 
+/* Pages are kept here, and nowhere else but during a migration. */
+static inline bool memx_is_local(const struct memx_device *dev)
+{
+	return dev->map && !dev->copies;
+}
+
 static inline void memx_count_many(struct memx_device *dev, enum memx_stat stat,
 				   u64 by)
 {
@@ -400,6 +721,7 @@ void memx_devices_remove(struct memx_device *dev);
 void memx_devices_freed(void);
 
 /* attach.c */
+bool memx_region_valid(const char *name);
 ssize_t memx_attach_line(const char *line, size_t length);
 
 /* device.c */
@@ -431,6 +753,8 @@ void memx_requests_sent(struct memx_device *dev, const u16 *tags,
 void memx_requests_resend(struct memx_device *dev);
 void memx_requests_fail(struct memx_device *dev);
 void memx_requests_overtaken(struct memx_device *dev);
+void memx_requests_arrived(struct memx_device *dev, u64 slot);
+int memx_page_piece(const struct rmap_hdr *hdr, unsigned int *at);
 bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
 			const struct rmap_hdr *hdr, struct sk_buff *skb,
 			unsigned int offset);
@@ -447,6 +771,36 @@ int memx_payload_receive(struct request *rq, unsigned int offset,
 int memx_payload_attach(struct request *rq, unsigned int offset,
 			unsigned int length, struct sk_buff *skb);
 
+void memx_payload_load(struct request *rq, struct page *page);
+void memx_payload_store(struct request *rq, struct page *page);
+struct folio *memx_payload_swapcache(struct request *rq);
+
+/* slots.c */
+int memx_slots_create(struct memx_device *dev, u64 count);
+void memx_slots_destroy(struct memx_device *dev);
+bool memx_slot_read(struct memx_device *dev, u64 slot, struct request *rq);
+blk_status_t memx_slot_write(struct memx_device *dev, u64 slot,
+			     struct request *rq);
+void memx_slot_put(struct memx_device *dev, u64 slot, struct page *page);
+void memx_slot_sent(struct memx_device *dev, u64 slot);
+void memx_slots_free(struct memx_device *dev, u64 slot, u64 count);
+void memx_slots_seal(struct memx_device *dev, bool sealed);
+bool memx_slot_arrived(struct memx_device *dev, u64 slot, struct page *page);
+void memx_slot_fetched(struct memx_device *dev, u64 slot, struct request *rq);
+struct page *memx_slot_depart(struct memx_device *dev, u64 slot);
+struct page *memx_slot_page(struct memx_device *dev, u64 slot);
+bool memx_slot_is_remote(struct memx_device *dev, u64 slot);
+u64 memx_slot_stamp(struct memx_device *dev, u64 slot);
+u64 memx_slots_used(const struct memx_device *dev);
+u64 memx_slots_missing(const struct memx_device *dev);
+u64 memx_slots_unread(const struct memx_device *dev);
+void memx_slots_count_unread(struct memx_device *dev);
+struct page *memx_page_take(struct memx_device *dev);
+void memx_page_give(struct memx_device *dev, struct page *page);
+bool memx_pool_put(struct memx_device *dev, struct page *page);
+void memx_pool_close(struct memx_device *dev, struct list_head *pages);
+void memx_pool_open(struct memx_device *dev);
+
 /* session.c */
 void memx_session_init(struct memx_device *dev);
 int memx_session_open(struct memx_device *dev);
@@ -459,7 +813,51 @@ void memx_session_answer(struct memx_device *dev, const struct rmap_hdr *hdr,
 			 struct sk_buff *skb, unsigned int offset);
 void memx_session_credits(struct memx_device *dev, unsigned int credits);
 void memx_session_ask_status(struct memx_device *dev);
+void memx_session_start(struct memx_device *dev,
+			const struct memx_migration *migration);
+void memx_session_finish(struct memx_device *dev);
 const char *memx_state_name(enum memx_state state);
+
+/* copy.c */
+bool memx_copy_request(struct memx_device *dev, struct request *rq,
+		       blk_status_t *status);
+int memx_copy_back(struct memx_device *dev, const char *line);
+
+/* postcopy.c */
+int memx_postcopy_begin(struct memx_device *dev, const char *strategy,
+			u64 rate);
+bool memx_postcopy_is_on(const struct memx_device *dev);
+void memx_postcopy_figures(struct memx_device *dev,
+			   struct memx_postcopy_figures *figures);
+const char *memx_postcopy_phase_name(enum memx_postcopy_phase phase);
+void memx_postcopy_waited(struct memx_device *dev, u64 ns);
+void memx_postcopy_lost(struct memx_device *dev);
+unsigned long memx_postcopy_work(struct memx_device *dev);
+void memx_postcopy_give_up(struct memx_device *dev);
+
+/* tell.c */
+int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages);
+int memx_tell_end(struct memx_device *dev, u32 epoch);
+int memx_tell_discard(struct memx_device *dev, u32 epoch);
+void memx_tell_answer(struct memx_device *dev, struct memx_session *session,
+		      const struct rmap_hdr *hdr, struct sk_buff *skb,
+		      unsigned int offset);
+int memx_tell_create(struct memx_device *dev);
+void memx_tell_destroy(struct memx_device *dev);
+
+/* push.c */
+bool memx_push_receive(struct memx_device *dev, struct memx_session *session,
+		       const struct rmap_hdr *hdr, struct sk_buff *skb,
+		       unsigned int offset);
+void memx_push_begin(struct memx_device *dev, u32 epoch);
+void memx_push_announce(struct memx_device *dev, const struct rmap_hdr *hdr);
+bool memx_push_is_announced(struct memx_device *dev, u64 slot);
+u64 memx_push_patience_ns(const struct memx_device *dev);
+void memx_push_waited(struct memx_device *dev, u64 ns);
+void memx_push_stop(struct memx_device *dev);
+bool memx_push_has_ended(struct memx_device *dev);
+int memx_push_create(struct memx_device *dev);
+void memx_push_destroy(struct memx_device *dev);
 
 /* ethernet.c */
 void memx_burst_init(struct memx_burst *burst);
@@ -476,6 +874,8 @@ void memx_burst_drop(struct memx_burst *burst);
 int memx_send_attach(struct memx_device *dev, const u8 *server,
 		     const struct rmap_hdr *hdr,
 		     const struct rmap_attach *attach, unsigned int mtu);
+bool memx_send_in_session(struct memx_device *dev, u32 epoch,
+			  struct rmap_hdr *hdr, const void *payload);
 unsigned int memx_receive(void *priv, struct sk_buff *skb,
 			  const struct nf_hook_state *state);
 
@@ -516,5 +916,99 @@ void memx_debugfs_init(void);
 void memx_debugfs_exit(void);
 void memx_debugfs_add(struct memx_device *dev);
 void memx_debugfs_remove(struct memx_device *dev);
+
+#ifdef CONFIG_XEN_PV
+/* pseudo.c */
+int memx_pseudo_begin(struct memx_device *dev);
+void memx_pseudo_end(struct memx_device *dev);
+void memx_pseudo_prepare(struct memx_device *dev,
+			 const struct memx_migration *migration);
+void memx_pseudo_prepared(struct memx_device *dev);
+void memx_pseudo_cancel(struct memx_device *dev);
+void __printf(2, 3) memx_pseudo_refuse(struct memx_device *dev,
+				       const char *format, ...);
+const char *memx_phase_name(enum memx_phase phase);
+
+/* pageout.c */
+void memx_pageout_init(struct memx_pageout *pageout, struct memx_device *dev);
+int memx_pageout_start(struct memx_pageout *pageout, unsigned int limit_s);
+void memx_pageout_stop(struct memx_pageout *pageout);
+void memx_pageout_frozen(struct memx_pageout *pageout);
+u64 memx_pageout_reserves(struct memx_pageout *pageout);
+
+/* exchange.c */
+void memx_gather_init(struct memx_gather *gather);
+void memx_exchange_set(struct memx_device *dev, bool on);
+bool memx_exchange_gather(struct memx_device *dev, struct request *rq);
+void memx_exchange_commit(struct memx_device *dev);
+u64 memx_exchange_settle(struct memx_device *dev);
+
+/* frames.c */
+int memx_frames_alloc(struct list_head *tables, u64 slots);
+void memx_frames_free(struct list_head *tables);
+struct page *memx_frames_build(struct memx_device *dev,
+			       struct list_head *tables, u64 *generation);
+
+/* balloon.c */
+int memx_balloon_create(struct memx_balloon *balloon, struct memx_device *dev);
+void memx_balloon_destroy(struct memx_balloon *balloon);
+void memx_balloon_give(struct memx_balloon *balloon, struct list_head *pages);
+void memx_balloon_adopt(struct memx_balloon *balloon, struct list_head *pages,
+			u64 count);
+u64 memx_balloon_take(struct memx_balloon *balloon, u64 most);
+void memx_balloon_hold(struct memx_balloon *balloon);
+void memx_balloon_drain(struct memx_balloon *balloon);
+void memx_balloon_freeze(struct memx_balloon *balloon);
+void memx_balloon_thaw(struct memx_balloon *balloon);
+
+/* xenstore.c */
+int memx_xenstore_begin(struct memx_device *dev);
+void memx_xenstore_end(void);
+void memx_xenstore_introduce(struct memx_device *dev);
+void __printf(2, 3) memx_xenstore_write(const char *key, const char *format,
+					...);
+void memx_xenstore_remove(const char *key);
+
+/* xen.c */
+bool memx_xen_guest(void);
+int memx_xen_exchange(struct page **pages, struct page **others,
+		      unsigned int count);
+int memx_xen_hide(struct page **pages, unsigned int count);
+int memx_xen_unhide(struct page **pages, unsigned int count);
+unsigned int memx_xen_release(struct page **pages, unsigned int count);
+unsigned int memx_xen_populate(struct page **pages, unsigned int count);
+unsigned long memx_xen_mfn(struct page *page);
+bool memx_xen_consistent(struct page *page);
+u64 memx_xen_hypercalls(enum memx_xen_kind kind);
+u64 memx_xen_pages(enum memx_xen_kind kind);
+
+/* selftest.c */
+int memx_selftest(void);
+#else
+/* Frames are a Xen PV guest's; this kernel cannot be one. */
+static inline bool memx_xen_guest(void)
+{
+	return false;
+}
+
+static inline int memx_pseudo_begin(struct memx_device *dev)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void memx_pseudo_end(struct memx_device *dev)
+{
+}
+
+static inline bool memx_exchange_gather(struct memx_device *dev,
+					struct request *rq)
+{
+	return false;
+}
+
+static inline void memx_exchange_commit(struct memx_device *dev)
+{
+}
+#endif
 
 #endif /* MEMX_H */

@@ -206,3 +206,54 @@ int memx_payload_attach(struct request *rq, unsigned int offset,
 	}
 	return 0;
 }
+
+/**
+ * memx_payload_load - fill the request's page
+ * @rq: the request
+ * @page: from here
+ */
+void memx_payload_load(struct request *rq, struct page *page)
+{
+	const char *from = page_address(page);
+	struct req_iterator iter;
+	struct bio_vec segment;
+
+	rq_for_each_segment(segment, rq, iter) {
+		memcpy_to_bvec(&segment, from);
+		from += segment.bv_len;
+	}
+}
+
+/**
+ * memx_payload_store - copy the request's page
+ * @rq: the request
+ * @page: to here
+ */
+void memx_payload_store(struct request *rq, struct page *page)
+{
+	char *to = page_address(page);
+	struct req_iterator iter;
+	struct bio_vec segment;
+
+	rq_for_each_segment(segment, rq, iter) {
+		memcpy_from_bvec(to, &segment);
+		to += segment.bv_len;
+	}
+}
+
+/**
+ * memx_payload_swapcache - the request's page, if it is one of the swap cache
+ * @rq: the request
+ *
+ * Return: the page, which is a folio of its own; or NULL.
+ */
+struct folio *memx_payload_swapcache(struct request *rq)
+{
+	struct bio_vec piece = req_bvec(rq);
+	struct folio *folio = page_folio(piece.bv_page);
+
+	if (piece.bv_len != PAGE_SIZE || folio_test_large(folio) ||
+	    !folio_test_swapcache(folio))
+		return NULL;
+	return folio;
+}

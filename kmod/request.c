@@ -111,6 +111,7 @@ static void memx_cmd_begin(struct memx_cmd *cmd,
 	}
 	cmd->generation++;
 	cmd->attempt = 0;
+	cmd->patient = false;
 	cmd->missing = cmd->opcode == RMAP_READ ? RMAP_ALL_FRAGMENTS : 0;
 }
 
@@ -158,6 +159,24 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 	}
 }
 
+/* Somebody waits for what is asked of the server. */
+static void memx_cmd_fault(struct memx_device *dev, const struct memx_cmd *cmd)
+{
+	if (cmd->opcode == RMAP_READ && memx_postcopy_is_on(dev))
+		memx_count(dev, MEMX_NETWORK_FAULTS);
+}
+
+/* An announced page has not come: ask for it. Under its lock. */
+static void memx_cmd_ask(struct memx_device *dev, struct memx_session *session,
+			 struct memx_cmd *cmd, struct memx_burst *burst,
+			 u64 now)
+{
+	cmd->patient = false;
+	memx_cmd_fault(dev, cmd);
+	memx_push_waited(dev, now - cmd->started_ns);
+	memx_cmd_send(dev, session, cmd, burst, now);
+}
+
 static void memx_cmd_send_again(struct memx_device *dev,
 				struct memx_session *session,
 				struct memx_cmd *cmd, struct memx_burst *burst,
@@ -178,10 +197,13 @@ static struct request *memx_cmd_take_out(struct memx_device *dev,
 					 blk_status_t status)
 {
 	struct request *rq = cmd->rq;
-	u64 us = div_u64(ktime_get_ns() - cmd->started_ns, NSEC_PER_USEC);
+	u64 ns = ktime_get_ns() - cmd->started_ns;
+	u64 us = div_u64(ns, NSEC_PER_USEC);
 
 	cmd->rq = NULL;
 	clear_bit(cmd->tag, dev->outstanding);
+	if (cmd->opcode == RMAP_READ && memx_postcopy_is_on(dev))
+		memx_postcopy_waited(dev, ns);
 	if (status != BLK_STS_OK) {
 		memx_count(dev, MEMX_ERRORS);
 		return rq;
@@ -219,7 +241,9 @@ static void memx_request_end(struct memx_device *dev, struct request *rq,
  * @rq: the request, started, with a credit
  * @batch: gathers its messages; the caller sends them
  *
- * While there is no session the request waits for one.
+ * While there is no session the request waits for one. So does nobody who reads
+ * a slot that has been filled meanwhile: after the request can be found by who
+ * fills slots (memx_requests_arrived()), the slot is looked at once more.
  *
  * Return: BLK_STS_OK, or why not.
  */
@@ -230,12 +254,15 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	struct memx_session *session;
 	enum memx_state state;
 	u64 now = ktime_get_ns();
+	bool filled = false;
 	u32 count = 0;
 	u8 opcode;
 
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
 		opcode = RMAP_READ;
+		/* The server tells programs apart by it. */
+		count = task_pid_nr(current);
 		break;
 	case REQ_OP_WRITE:
 		opcode = RMAP_WRITE;
@@ -277,9 +304,22 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	WRITE_ONCE(cmd->sent_ns, now);
 	cmd->rq = rq;
 	set_bit(cmd->tag, dev->outstanding);
+	if (opcode == RMAP_READ && dev->map) {
+		/* Pairs with memx_requests_arrived(). */
+		smp_mb__after_atomic();
+		filled = memx_slot_read(dev, cmd->slot, rq);
+	}
 	session = rcu_dereference(dev->session);
-	if (session) {
+	if (filled) {
+		memx_cmd_take_out(dev, cmd, BLK_STS_OK);
+	} else if (session && opcode == RMAP_READ && dev->push &&
+		   memx_push_is_announced(dev, cmd->slot)) {
 		memx_cmd_begin(cmd, session);
+		cmd->patient = true;
+		memx_timer_within(dev, memx_push_patience_ns(dev));
+	} else if (session) {
+		memx_cmd_begin(cmd, session);
+		memx_cmd_fault(dev, cmd);
 		spin_lock(&batch->lock);
 		memx_cmd_send(dev, session, cmd, &batch->burst, now);
 		spin_unlock(&batch->lock);
@@ -287,10 +327,50 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	} else {
 		/* An earlier session's, so the next one sends it. */
 		cmd->attempt = 0;
+		cmd->patient = false;
+		memx_cmd_fault(dev, cmd);
 	}
 	spin_unlock_bh(&cmd->lock);
 	rcu_read_unlock();
+	if (filled)
+		memx_request_end(dev, rq, BLK_STS_OK);
 	return BLK_STS_OK;
+}
+
+/**
+ * memx_requests_arrived - a slot has been filled by a push: end who reads it
+ * @dev: the device
+ * @slot: the slot
+ */
+void memx_requests_arrived(struct memx_device *dev, u64 slot)
+{
+	unsigned int tag;
+
+	/* Pairs with memx_request_start(): either sees what the other did. */
+	smp_mb();
+	for_each_set_bit(tag, dev->outstanding, dev->queue_depth) {
+		struct memx_cmd *cmd = &dev->cmds[tag];
+		struct request *rq = NULL;
+
+		if (READ_ONCE(cmd->slot) != slot)
+			continue;
+		spin_lock_bh(&cmd->lock);
+		if (cmd->rq && cmd->opcode == RMAP_READ && cmd->slot == slot &&
+		    memx_slot_read(dev, slot, cmd->rq)) {
+			if (cmd->patient) {
+				memx_count(dev, MEMX_ANNOUNCED_FAULTS);
+				memx_push_waited(dev, ktime_get_ns() -
+							      cmd->started_ns);
+			}
+			rq = memx_cmd_take_out(dev, cmd, BLK_STS_OK);
+		}
+		spin_unlock_bh(&cmd->lock);
+		if (rq) {
+			/* The map took it for a fault that has not waited. */
+			memx_count_many(dev, MEMX_MINOR_FAULTS, -1);
+			memx_request_end(dev, rq, BLK_STS_OK);
+		}
+	}
 }
 
 /**
@@ -331,6 +411,8 @@ void memx_requests_resend(struct memx_device *dev)
 
 		spin_lock_bh(&cmd->lock);
 		if (cmd->rq && cmd->epoch != session->epoch) {
+			if (cmd->patient)
+				memx_cmd_fault(dev, cmd);
 			memx_cmd_begin(cmd, session);
 			memx_cmd_send(dev, session, cmd, &burst,
 				      ktime_get_ns());
@@ -417,6 +499,23 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 		u64 sent = READ_ONCE(cmd->sent_ns);
 		u64 due = sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
 
+		if (READ_ONCE(cmd->patient)) {
+			due = READ_ONCE(cmd->started_ns) +
+			      memx_push_patience_ns(dev);
+			if (!timed_out)
+				continue;
+			if (now >= due) {
+				spin_lock_bh(&cmd->lock);
+				if (cmd->rq && cmd->patient &&
+				    cmd->epoch == session->epoch)
+					memx_cmd_ask(dev, session, cmd, &burst,
+						     now);
+				spin_unlock_bh(&cmd->lock);
+				due = now + memx_rto_ns(&rtt, 0);
+			}
+			next = min(next, due - now);
+			continue;
+		}
 		if (READ_ONCE(cmd->attempt) >= MEMX_SILENCE_SENDS - 1)
 			oldest_started = min(oldest_started,
 					     READ_ONCE(cmd->started_ns));
@@ -495,6 +594,32 @@ static blk_status_t memx_status_to_block(u8 status)
 	}
 }
 
+/**
+ * memx_page_piece - what a message carries of a page
+ * @hdr: the message: the reply to READ, or PUSH
+ * @at: where in the page it begins
+ *
+ * Return: 0, or -EINVAL for what no server may send.
+ */
+int memx_page_piece(const struct rmap_hdr *hdr, unsigned int *at)
+{
+	unsigned int length = le16_to_cpu(hdr->length), i;
+
+	*at = 0;
+	switch (hdr->fragments) {
+	case RMAP_ALL_FRAGMENTS:
+		return !length || length == RMAP_PAGE_BYTES ? 0 : -EINVAL;
+	case 1:
+	case 2:
+	case 4:
+		i = hdr->fragments >> 1;
+		*at = i * RMAP_FRAGMENT_BYTES;
+		return length == memx_fragment_bytes(i) ? 0 : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
 /*
  * The payload of a READ reply goes into the page, unless it is there already.
  * Under the command's lock. Return 0; -EBADMSG after a wrong checksum, -EINVAL
@@ -504,9 +629,11 @@ static int memx_read_fragment(struct memx_device *dev, struct memx_cmd *cmd,
 			      const struct rmap_hdr *hdr, struct sk_buff *skb,
 			      unsigned int offset)
 {
-	unsigned int length = le16_to_cpu(hdr->length), at = 0, i;
+	unsigned int length = le16_to_cpu(hdr->length), at, i;
 
-	if (hdr->fragments == RMAP_ALL_FRAGMENTS && !length) {
+	if (memx_page_piece(hdr, &at))
+		return -EINVAL;
+	if (!length) {
 		/* All zeros; its checksum has been looked at already. */
 		for (i = 0; i < RMAP_FRAGMENTS; i++)
 			if (cmd->missing & (1 << i))
@@ -516,22 +643,6 @@ static int memx_read_fragment(struct memx_device *dev, struct memx_cmd *cmd,
 		memx_count(dev, MEMX_ZERO_PAGES);
 		cmd->missing = 0;
 		return 0;
-	}
-	switch (hdr->fragments) {
-	case RMAP_ALL_FRAGMENTS:
-		if (length != RMAP_PAGE_BYTES)
-			return -EINVAL;
-		break;
-	case 1:
-	case 2:
-	case 4:
-		i = hdr->fragments >> 1;
-		if (length != memx_fragment_bytes(i))
-			return -EINVAL;
-		at = i * RMAP_FRAGMENT_BYTES;
-		break;
-	default:
-		return -EINVAL;
 	}
 	/* What is there already is never written to again. */
 	if ((cmd->missing & hdr->fragments) != hdr->fragments)
@@ -602,6 +713,12 @@ bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
 	spin_unlock_bh(&cmd->lock);
 
 	if (rq) {
+		if (status == BLK_STS_OK && opcode == RMAP_READ &&
+		    memx_postcopy_is_on(dev)) {
+			memx_count(dev, MEMX_FETCHED_PAGES);
+			memx_slot_fetched(dev, le64_to_cpu(hdr->slot), rq);
+			memx_push_announce(dev, hdr);
+		}
 		if (lost)
 			memx_count(dev, MEMX_LOST_PAGES);
 		else if (status != BLK_STS_OK)

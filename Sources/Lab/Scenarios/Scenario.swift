@@ -59,8 +59,8 @@ public struct Scenario: Sendable {
 
   /// All scenarios.
   public static let all: [Scenario] = [
-    .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .boot, .remoteSwapNBD,
-    .xenBoot, .xenStopAndCopy,
+    .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .boot,
+    .remoteSwapNBD, .xenBoot, .xenStopAndCopy,
   ]
 
   /// Runs it.
