@@ -60,8 +60,14 @@ let package = Package(
       name: "CFloor", path: "tools/floor", sources: ["userfault.c"], publicHeadersPath: "include",
       cSettings: c),
 
+    // Xen's libraries, loaded at run time.
+    .target(name: "CXen", cSettings: c),
+    .target(name: "Xen", dependencies: ["CXen"], swiftSettings: strict),
+
     .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
-    .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(
+      name: "PageStore", dependencies: ["CMemx", "CRMAP", "RMAP", "Xen", system],
+      swiftSettings: pagePath),
     .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
     .target(name: "Prepaging", swiftSettings: pagePath),
     .target(name: "Transfers", dependencies: ["RMAP", "Prepaging"], swiftSettings: pagePath),
@@ -86,7 +92,8 @@ let package = Package(
     .target(
       name: "Daemon",
       dependencies: [
-        "MemoryServer", "Telemetry", argumentParser, logging, lifecycle, signals, http, system,
+        "MemoryServer", "PageStore", "RMAP", "Links", "Xen", "CMemx", "Telemetry", argumentParser,
+        logging, lifecycle, signals, http, system,
       ],
       swiftSettings: strict),
     .target(name: "Console", swiftSettings: strict),
@@ -114,18 +121,22 @@ let package = Package(
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport", cSettings: c),
     .target(
-      name: "TestSupport", dependencies: ["CTestSupport", "RMAP", "Links", "Telemetry"],
+      name: "TestSupport",
+      dependencies: ["CTestSupport", "CRMAP", "RMAP", "Links", "Telemetry", "Xen"],
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "PrepagingTests", dependencies: ["Prepaging", "CTestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "PageStoreTests", dependencies: ["PageStore", "RMAP", "TestSupport", system],
+      name: "PageStoreTests",
+      dependencies: ["PageStore", "CRMAP", "RMAP", "TestSupport", system],
       swiftSettings: strict),
     .testTarget(
       name: "MemoryServerTests",
-      dependencies: ["MemoryServer", "CTestSupport", "TestSupport", "memxd", logging],
+      dependencies: [
+        "MemoryServer", "PageStore", "RMAP", "CTestSupport", "TestSupport", "memxd", logging,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "DaemonTests",

@@ -54,15 +54,23 @@ final class Engine: Sendable {
   private let number: Int
   private let options: Options
   private let regions: [Region]
+  private let seats: RegionSeats
   private let logger: Logger
   private let report = Mutex(EngineReport())
   private let stopping = Atomic<Bool>(false)
   private let wakeDescriptor: Int32
 
-  init(link: String, number: Int, regions: [Region], options: Options, logger: Logger) throws {
+  /// - Parameters:
+  ///   - regions: those in the arena.
+  ///   - seats: those that come and go.
+  init(
+    link: String, number: Int, regions: [Region], seats: RegionSeats, options: Options,
+    logger: Logger
+  ) throws {
     name = link
     self.number = number
     self.regions = regions
+    self.seats = seats
     self.options = options
     self.logger = logger
     wakeDescriptor = memx_wake_open()
@@ -78,6 +86,9 @@ final class Engine: Sendable {
     stopping.store(true, ordering: .releasing)
     memx_wake(wakeDescriptor)
   }
+
+  /// Has the thread look at once whether a region is to be given back.
+  func wake() { memx_wake(wakeDescriptor) }
 
   /// The thread's work. Returns when `stop` was called.
   ///
@@ -114,7 +125,7 @@ final class Engine: Sendable {
       maxSessions: options.maxSessions, sessionTimeout_ms: options.sessionTimeout_ms,
       mtu: link.mtu, ringFrames: link.ringFrames)
     var core = ServerCore(
-      store: RegionTable(regions, engine: number, logger: logger), limits: limits,
+      store: RegionTable(regions, seats: seats, engine: number, logger: logger), limits: limits,
       seed: .random(in: 0 ... .max))
     state.address = link.address
     state.mtu = link.mtu
@@ -182,10 +193,11 @@ final class Engine: Sendable {
     let drops = link.takeDrops()
     state.ringDrops += UInt64(drops)
     core.tick(now_ns: now_ns, ringOverflowed: drops > 0)
+    while let region = core.store.withdrawn { core.close(region: region) }
     core.store.reclaim()
-    core.store.publish()
     state.sessions = core.sessions(now_ns: now_ns)
     state.transfers = core.transfers()
+    core.store.publish(state.transfers)
     if let ended = core.takeEndedTransfer() {
       state.endedTransfers += 1
       log(ended)

@@ -7,6 +7,7 @@ enum Content: Equatable {
   case word(UInt64)
   case zeros
   case lost
+  case unreadable
   /// A page that no test has written.
   case torn
 }
@@ -43,6 +44,7 @@ final class TestRegion {
       return isFilled(page, word) ? .word(word) : .torn
     case .zeros: return .zeros
     case .lost: return .lost
+    case .unreadable: return .unreadable
     }
   }
 

@@ -144,7 +144,7 @@ import Testing
     }
     let named = rows.filter { $0.count == 3 && Int($0[0]) != nil && $0[1].contains("_") }
     #expect(named.count(where: { Status(rawValue: UInt8($0[0])!) == nil }) == 0)
-    #expect(Status.allCases.map(\.rawValue) == Array(0...UInt8(RMAP_NO_STRATEGY.rawValue)))
+    #expect(Status.allCases.map(\.rawValue) == Array(0...UInt8(RMAP_READ_ONLY.rawValue)))
   }
 
   @Test func opcodesAgree() throws {
@@ -257,5 +257,6 @@ private func wireName(_ status: Status) -> String {
   case .ioError: "IO_ERROR"
   case .tooMany: "TOO_MANY"
   case .noStrategy: "NO_STRATEGY"
+  case .readOnly: "READ_ONLY"
   }
 }
