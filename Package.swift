@@ -97,7 +97,11 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(name: "Console", swiftSettings: strict),
+    .target(name: "Processes", dependencies: ["CMemx", "Console"], swiftSettings: strict),
     .target(name: "Control", dependencies: ["CMemx", "Console"], swiftSettings: strict),
+    .target(
+      name: "Migration", dependencies: ["Control", "Console", "Processes", "Xen"],
+      swiftSettings: strict),
     .target(
       name: "Workloads", dependencies: ["CMemx", "Console", histogram], swiftSettings: pagePath),
     .target(
@@ -106,13 +110,13 @@ let package = Package(
     .executableTarget(
       name: "memxd", dependencies: ["Daemon", argumentParser], swiftSettings: strict),
     .executableTarget(
-      name: "memxctl", dependencies: ["Control", "Console", argumentParser],
+      name: "memxctl", dependencies: ["Control", "Migration", "Xen", "Console", argumentParser],
       swiftSettings: strict),
     .executableTarget(
       name: "memx-bench",
       dependencies: [
         "RMAP", "Links", "RemoteMemory", "Prepaging", "Simulation", "Workloads", "CMemx", "CFloor",
-        "Console", argumentParser, histogram,
+        "Console", "Processes", argumentParser, histogram,
       ],
       swiftSettings: pagePath),
     .executableTarget(
@@ -126,6 +130,10 @@ let package = Package(
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "MigrationTests",
+      dependencies: ["Migration", "Control", "Console", "Xen", "Links", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "PrepagingTests", dependencies: ["Prepaging", "CTestSupport"], swiftSettings: strict),
     .testTarget(
