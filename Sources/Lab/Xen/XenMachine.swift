@@ -31,7 +31,8 @@ public struct XenMachine: Sendable {
   /// programs in dom0 crash now and then once a guest runs.
   func commandLine(_ parts: XenParts, directory: FilePath) -> [String] {
     let hypervisor = [
-      "console=com1", "com1=115200,8n1", "dom0_mem=\(Self.dom0Memory_mib)M,max:\(Self.dom0Memory_mib)M",
+      "console=com1", "com1=115200,8n1",
+      "dom0_mem=\(Self.dom0Memory_mib)M,max:\(Self.dom0Memory_mib)M",
       "loglvl=warning", "guest_loglvl=warning", "spec-ctrl=eager-fpu",
     ]
     let dom0 = [
