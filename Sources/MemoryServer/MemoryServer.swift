@@ -174,6 +174,12 @@ public final class MemoryServer: Sendable {
     arena.closeCleanly()
   }
 
+  /// Address of the first Ethernet interface that it serves on; nil until that is known.
+  public var ethernetAddress: String? {
+    engines.lazy.compactMap { $0 as? EthernetEngine }.first.map(\.current.address)
+      .flatMap { $0.isEmpty ? nil : $0 }
+  }
+
   /// What each engine has done.
   public var engineReports: [EngineReport] { engines.map(\.current) }
 
