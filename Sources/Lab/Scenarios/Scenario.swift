@@ -60,7 +60,7 @@ public struct Scenario: Sendable {
   /// All scenarios.
   public static let all: [Scenario] = [
     .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .boot,
-    .remoteSwapNBD, .xenBoot, .xenStopAndCopy,
+    .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy,
   ]
 
   /// Runs it.
