@@ -65,7 +65,7 @@ public struct Scenario: Sendable {
   /// All scenarios.
   public static let all: [Scenario] = [
     .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .boot,
-    .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .rdmaPages,
+    .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .rdmaPages,
   ]
 
   /// Runs it.
