@@ -103,6 +103,19 @@ import Workloads
     #expect(faults("streams", sorts) < faults("demand-only", sorts))
   }
 
+  /// An order recorded at an earlier move is followed where faults show no streams.
+  @Test(arguments: ["push+lru", "streams+lru"])
+  func aRecordedOrderIsReplayed(strategy: String) throws {
+    var replayed = try program(.random)
+    var seen: Set<UInt64> = []
+    for touch in IteratorSequence(replayed.threads[0]()) where seen.insert(touch.slot).inserted {
+      replayed.order.append(Extent(slot: touch.slot, count: 1))
+    }
+    let report = run(strategy, [replayed])
+    #expect(report.all.networkFaults <= 2)
+    #expect(run("push", [replayed]).all.networkFaults > 500)
+  }
+
   /// The whole link is used, and who waits for a page waits for a few others at most.
   @Test(arguments: [50, 125], [1_000, 300_000] as [UInt64])
   func pushesFillTheLinkBehindDemands(rate_mb_s: UInt64, step_ns: UInt64) throws {
