@@ -170,6 +170,10 @@ struct RegionTable: RegionStore, ~Copyable {
     transfers[region]?.pointee.remove(slot, count: count)
   }
 
+  func memory(_ region: Int) -> UnsafeMutableRawBufferPointer? {
+    pages[region].pointee.linearMemory
+  }
+
   func status(_ region: Int) -> RegionStatus {
     if let foreign = foreignPages(region) {
       let stored = UInt64(foreign.pointee.stored)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
 
 /// A memxd which runs in a guest.
 struct GuestServer: Sendable {
@@ -23,9 +24,34 @@ struct GuestServer: Sendable {
     return GuestServer(guest: guest)
   }
 
+  /// What a scenario reads of the JSON status.
+  struct Status: Decodable, Sendable {
+    struct Link: Decodable, Sendable {
+      let up: Bool
+      let sessions: Int
+      let cpu_us: Int
+      let counters: [String: Int]
+    }
+    struct Region: Decodable, Sendable {
+      struct Session: Decodable, Sendable {
+        let client: String
+        let link: String
+      }
+      let name: String
+      let session: Session?
+    }
+    let links: [Link]
+    let regions: [Region]
+  }
+
   /// The JSON status.
-  func status() async throws -> String {
-    try await guest.run("wget -q -O - http://\(Self.http)/status")
+  func status() async throws -> Status {
+    let text = try await guest.run("wget -q -O - http://\(Self.http)/status")
+    do {
+      return try JSONDecoder().decode(Status.self, from: Data(text.utf8))
+    } catch {
+      throw LabError("memxd's status cannot be read: \(error): \(text)")
+    }
   }
 
   /// Everything it has logged since it was started.

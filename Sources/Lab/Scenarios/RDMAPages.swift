@@ -8,7 +8,8 @@ extension Scenario {
   ) { bed, findings in
     try await RDMAPair.with(bed) { pair in
       let server = try await GuestServer.start(
-        "--link rdma:rxe0 --link eth0 --region a:8M --region b:8M --memory 16M --ring-frames 256",
+        "--link rdma:rxe0 --link eth0 --region a:8M --region b:8M --region c:8M,layout=linear"
+          + " --memory 24M --ring-frames 256",
         in: pair.server)
       let rdma = "--link rdma:\(RDMAPair.address)"
 
@@ -19,6 +20,34 @@ extension Scenario {
         await findings.expect(
           pages.retransmissions == 0, "\(name): \(pages.retransmissions) requests were sent again")
       }
+
+      for (name, depth) in [("one_sided_qd1", 1), ("one_sided_qd16", 16)] {
+        findings.progress.note("pages by RDMA reads and writes, \(depth) at a time")
+        let before = try await server.status().links[0]
+        let pages = try await pair.pages(
+          "\(rdma) --region c --one-sided --queue-depth \(depth) --duration 5")
+        let after = try await server.status().links[0]
+        await findings.check(pages, name)
+        await findings.set(
+          "\(name)_server_cpu_us_per_page",
+          .number(Double(after.cpu_us - before.cpu_us) / Double(max(1, pages.pages))))
+        await findings.expect(
+          after.counters["reads"] == before.counters["reads"],
+          "\(name): the server's program has answered reads")
+      }
+      findings.progress.note("the same region by messages, over both links")
+      await findings.check(
+        try await pair.pages("\(rdma) --region c --queue-depth 8 --duration 2"), "linear_rdma")
+      await findings.check(
+        try await pair.pages("--link eth0 --region c --queue-depth 8 --duration 2"),
+        "linear_ethernet")
+
+      findings.progress.note("what the server's device must refuse")
+      let refused = try await pair.client.run("memx-bench refusals \(rdma) --region c")
+      await findings.expect(refused.contains("refusals"), "refusals: \(refused)")
+      await findings.expect(
+        try await pair.refusal("\(rdma) --region a --one-sided").contains("layout=linear"),
+        "a region that is not linear could be reached directly")
 
       findings.progress.note("one client over RDMA, one over Ethernet")
       async let overRDMA = pair.pages("\(rdma) --region a --queue-depth 8 --duration 5")
