@@ -33,8 +33,10 @@ bad:
 
 static int memx_word_link(struct memx_params *params, char *value)
 {
-	if (!*value || strlen(value) >= IFNAMSIZ) {
-		pr_err("memx: attach: link must be the name of a network device\n");
+	size_t limit = strchr(value, ':') ? MEMX_LINK_BYTES : IFNAMSIZ;
+
+	if (!*value || strlen(value) >= limit) {
+		pr_err("memx: attach: link must be the name of a network device, or rdma:ADDRESS[:PORT]\n");
 		return -EINVAL;
 	}
 	strscpy(params->link, value, sizeof(params->link));
@@ -49,6 +51,7 @@ static int memx_word_server(struct memx_params *params, char *value)
 		pr_err("memx: attach: server must be an Ethernet address like 52:54:00:12:34:56\n");
 		return -EINVAL;
 	}
+	params->has_server = true;
 	return 0;
 }
 

@@ -60,10 +60,8 @@ void memx_destroyer_destroy(void)
 static void memx_device_release_memory(struct kref *refs)
 {
 	struct memx_device *dev = container_of(refs, struct memx_device, refs);
-	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(dev->batches); i++)
-		memx_burst_drop(&dev->batches[i].burst);
+	memx_transport_left(dev);
 	if (dev->padding)
 		put_page(dev->padding);
 	free_percpu(dev->percpu);
@@ -86,7 +84,8 @@ static void memx_device_destroy_work(struct work_struct *work)
 	memx_device_destroy(container_of(work, struct memx_device, destroy));
 }
 
-static struct memx_device *memx_device_alloc(const struct memx_params *params)
+static struct memx_device *memx_device_alloc(const struct memx_params *params,
+					     struct memx_transport *transport)
 {
 	struct memx_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	unsigned int i;
@@ -94,6 +93,7 @@ static struct memx_device *memx_device_alloc(const struct memx_params *params)
 	if (!dev)
 		return NULL;
 	dev->params = *params;
+	dev->transport = transport;
 	dev->timeout_s = params->timeout_s;
 	dev->queue_depth = params->queue_depth;
 	ether_addr_copy(dev->server, params->server);
@@ -114,20 +114,25 @@ static struct memx_device *memx_device_alloc(const struct memx_params *params)
 		kfree(dev);
 		return NULL;
 	}
+	atomic_inc(&transport->devices);
 	return dev;
 }
 
-/**
- * memx_device_create - make a device
- * @params: how
- *
- * Return: 0, when the disk is there; or why not, as sysfs-class-memx lists.
- */
-int memx_device_create(const struct memx_params *params)
+/* The link is left, with what lies in batches for it. */
+static void memx_device_leave(struct memx_device *dev)
 {
-	struct memx_device *dev = memx_device_alloc(params);
-	struct net_device *netdev;
-	bool running;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dev->batches); i++)
+		memx_burst_drop(dev, &dev->batches[i].burst);
+	dev->transport->leave(dev);
+}
+
+static int memx_device_make(const struct memx_params *params,
+			    struct memx_transport *transport)
+{
+	struct memx_device *dev = memx_device_alloc(params, transport);
+	char server[MEMX_SERVER_NAME_BYTES];
 	int ret;
 
 	if (!dev)
@@ -152,24 +157,10 @@ int memx_device_create(const struct memx_params *params)
 	ret = memx_memalloc_get();
 	if (ret)
 		goto free_push;
-	ret = memx_link_join(dev, true);
+	ret = dev->transport->join(dev, true);
 	if (ret)
 		goto put_memalloc;
-	rcu_read_lock();
-	netdev = rcu_dereference(dev->netdev);
-	running = netdev && netif_running(netdev);
-	if (netdev && (netdev->mtu < RMAP_MIN_MTU ||
-		       netdev->mtu < dev->params.mtu)) {
-		pr_err("memx: attach: link %s has MTU %u, which must be at least %u\n",
-		       dev->params.link, netdev->mtu,
-		       max_t(unsigned int, RMAP_MIN_MTU, dev->params.mtu));
-		ret = -EINVAL;
-	}
-	rcu_read_unlock();
-	if (!running)
-		ret = -ENETDOWN;
-	if (!ret)
-		ret = memx_session_open(dev);
+	ret = memx_session_open(dev);
 	if (ret)
 		goto leave;
 	if (params->pseudo) {
@@ -188,8 +179,9 @@ int memx_device_create(const struct memx_params *params)
 		return ret;
 	}
 	memx_debugfs_add(dev);
-	pr_info("memx%d: region %s at %pM over %s: %llu pages, MTU %u, %u requests\n",
-		dev->id, dev->params.region, dev->server, dev->params.link,
+	dev->transport->server_name(dev, server, sizeof(server));
+	pr_info("memx%d: region %s at %s over %s: %llu pages, MTU %u, %u requests\n",
+		dev->id, dev->params.region, server, dev->params.link,
 		dev->slots, dev->mtu, dev->queue_depth);
 	return 0;
 
@@ -200,7 +192,7 @@ close:
 	memx_session_stop(dev);
 	memx_session_close(dev);
 leave:
-	memx_link_leave(dev);
+	memx_device_leave(dev);
 put_memalloc:
 	memx_memalloc_put();
 free_push:
@@ -214,6 +206,28 @@ remove:
 	memx_devices_remove(dev);
 put:
 	memx_device_put(dev);
+	return ret;
+}
+
+/**
+ * memx_device_create - make a device
+ * @params: how
+ *
+ * Return: 0, when the disk is there; or why not, as sysfs-class-memx lists.
+ */
+int memx_device_create(const struct memx_params *params)
+{
+	struct memx_transport *transport = memx_transport_get(params->link);
+	int ret;
+
+	if (!transport) {
+		pr_err("memx: attach: no transport for link %s, or its module cannot be loaded\n",
+		       params->link);
+		return -ENODEV;
+	}
+	ret = memx_device_make(params, transport);
+	/* From here on open disks keep the module. */
+	memx_transport_put(transport);
 	return ret;
 }
 
@@ -268,7 +282,7 @@ void memx_device_destroy(struct memx_device *dev)
 	memx_sysfs_remove(dev);
 	memx_block_destroy(dev);
 	memx_session_close(dev);
-	memx_link_leave(dev);
+	memx_device_leave(dev);
 	memx_push_destroy(dev);
 	memx_slots_destroy(dev);
 	memx_requests_destroy(dev);
@@ -285,11 +299,14 @@ void memx_device_destroy(struct memx_device *dev)
  * A device that is detached by force can be opened until its last opener
  * closes it: swapoff does so to find what to stop using.
  *
- * Return: 0, or -ENXIO when the device is being destroyed.
+ * Return: 0, or -ENXIO when the device is being destroyed, or its transport's
+ * module removed.
  */
 int memx_device_open(struct memx_device *dev)
 {
-	return test_bit(0, &dev->going) ? -ENXIO : 0;
+	if (test_bit(0, &dev->going) || !try_module_get(dev->transport->owner))
+		return -ENXIO;
+	return 0;
 }
 
 /**
@@ -301,4 +318,5 @@ void memx_device_release(struct memx_device *dev)
 	if (dev->forced && !disk_openers(dev->disk) &&
 	    !test_and_set_bit(0, &dev->going))
 		queue_work(memx_destroyer, &dev->destroy);
+	module_put(dev->transport->owner);
 }

@@ -154,7 +154,20 @@ static u32 memx_session_id(struct memx_device *dev, bool mtu)
 
 MEMX_SHOW(region, "%s", dev->params.region);
 MEMX_SHOW(link, "%s", dev->params.link);
-MEMX_SHOW(server, "%pM", dev->server);
+
+static ssize_t server_show(struct memx_device *dev, int which, char *buf)
+{
+	char text[MEMX_SERVER_NAME_BYTES];
+
+	dev->transport->server_name(dev, text, sizeof(text));
+	return sysfs_emit(buf, "%s\n", text);
+}
+
+static struct memx_attribute memx_attr_server = {
+	.attr = { .name = "server", .mode = 0444 },
+	.show = server_show,
+};
+
 MEMX_SHOW(session, "0x%08x", memx_session_id(dev, false));
 MEMX_SHOW(incarnation, "0x%016llx", READ_ONCE(dev->incarnation));
 MEMX_SHOW(mtu, "%u", memx_session_id(dev, true));
