@@ -55,6 +55,8 @@ let package = Package(
       name: "CRMAP", path: "kmod", sources: ["core"], publicHeadersPath: "include",
       cSettings: c),
     .target(name: "CMemx", cSettings: c),
+    // libibverbs and librdmacm, opened when they are first needed.
+    .target(name: "CVerbs", cSettings: c),
     // What memx-bench compares itself with.
     .target(
       name: "CFloor", path: "tools/floor", sources: ["userfault.c"], publicHeadersPath: "include",
@@ -62,7 +64,9 @@ let package = Package(
 
     .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
     .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
-    .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(
+      name: "Links", dependencies: ["CMemx", "CRMAP", "CVerbs", "RMAP", system],
+      swiftSettings: pagePath),
     .target(name: "Prepaging", swiftSettings: pagePath),
     .target(name: "Transfers", dependencies: ["RMAP", "Prepaging"], swiftSettings: pagePath),
     .target(

@@ -56,8 +56,8 @@ final class Region: @unchecked Sendable {
   var reserved: Int { reservedBytes.load(ordering: .relaxed) }
 
   /// Does the request show what this region asks for?
-  func admits(_ request: AttachRequest, from peer: MACAddress) -> Bool {
+  func admits(_ request: AttachRequest, from client: ClientAddress) -> Bool {
     if let token = configuration.token, !token.matches(request.token) { return false }
-    return configuration.clients.isEmpty || configuration.clients.contains(peer)
+    return configuration.clients.isEmpty || configuration.clients.contains(client)
   }
 }

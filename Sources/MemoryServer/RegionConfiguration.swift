@@ -14,7 +14,7 @@ public struct RegionConfiguration: Sendable {
   /// What a client must show, if anything.
   public var token: Token?
   /// The clients that may attach; empty for any.
-  public var clients: [MACAddress]
+  public var clients: [ClientAddress]
   /// Which page goes next in a post-copy whose client does not say.
   public var strategy = RegionConfiguration.defaultStrategy
   /// The most bytes of pages that a post-copy pushes in a second; nil for as many as the network carries.
@@ -25,7 +25,7 @@ public struct RegionConfiguration: Sendable {
 
   public init(
     name: RegionName, byteCount: Int, quotaBytes: Int? = nil, token: Token? = nil,
-    clients: [MACAddress] = []
+    clients: [ClientAddress] = []
   ) {
     self.name = name
     self.byteCount = byteCount
@@ -41,9 +41,9 @@ public struct RegionConfiguration: Sendable {
 
   /// How a region is written on the command line.
   public static let syntax =
-    "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…[,strategy=NAME][,push_rate=SIZE]"
+    "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=ADDRESS]…[,strategy=NAME][,push_rate=SIZE]"
 
-  /// Reads `NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…`.
+  /// Reads `NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=ADDRESS]…`.
   ///
   /// - Throws: `ConfigurationError`, which says which word is wrong and what is allowed.
   public init(parsing text: String) throws {
@@ -58,7 +58,7 @@ public struct RegionConfiguration: Sendable {
       let pair = word.split(separator: "=", maxSplits: 1).map(String.init)
       guard pair.count == 2 else {
         throw ConfigurationError(
-          "region \(name): '\(word)' is not quota=SIZE, token=TEXT, token_file=PATH, client=MAC,"
+          "region \(name): '\(word)' is not quota=SIZE, token=TEXT, token_file=PATH, client=ADDRESS,"
             + " strategy=NAME or push_rate=SIZE")
       }
       switch pair[0] {
@@ -168,10 +168,11 @@ public struct RegionConfiguration: Sendable {
   }
 
   /// Reads a client's address.
-  public static func client(_ text: String, of region: RegionName) throws -> MACAddress {
-    guard let address = MACAddress(text), !address.isGroup else {
+  public static func client(_ text: String, of region: RegionName) throws -> ClientAddress {
+    guard let address = ClientAddress(text) else {
       throw ConfigurationError(
-        "region \(region): '\(text)' is not a client's address; write one like 52:54:00:12:34:56")
+        "region \(region): '\(text)' is not a client's address; write one like 52:54:00:12:34:56, or for"
+          + " a client over RDMA its IP address")
     }
     return address
   }

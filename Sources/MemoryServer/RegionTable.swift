@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Links
 import Logging
 import PageStore
 import Prepaging
@@ -11,6 +12,8 @@ struct RegionTable: RegionStore, ~Copyable {
   private let regionCount: Int
   private let engine: Int
   private var log: EventLog
+  /// Over RDMA: whom a connection leads to.
+  private let peers: PeerDirectory?
   /// Each region's pages, so that the page path counts no references.
   private let pages: UnsafeMutablePointer<UnsafeMutablePointer<RegionPages>>
   /// Regions that this engine has.
@@ -20,11 +23,12 @@ struct RegionTable: RegionStore, ~Copyable {
   /// Each region's post-copy, if there is one.
   private let transfers: UnsafeMutablePointer<UnsafeMutablePointer<RegionTransfer>?>
 
-  init(_ regions: [Region], engine: Int, logger: Logger) {
+  init(_ regions: [Region], engine: Int, logger: Logger, peers: PeerDirectory? = nil) {
     self.regions = regions
     regionCount = regions.count
     self.engine = engine
-    log = EventLog(logger)
+    log = EventLog(logger, peers: peers)
+    self.peers = peers
     pages = .allocate(capacity: regions.count)
     for (index, region) in regions.enumerated() {
       (pages + index).initialize(to: region.pages)
@@ -53,10 +57,20 @@ struct RegionTable: RegionStore, ~Copyable {
       let index = regions.firstIndex(where: { $0.configuration.name == request.region })
     else { return .failure(Refusal(.noRegion)) }
     let region = regions[index]
-    guard region.admits(request, from: peer) else { return .failure(Refusal(.denied)) }
+    guard region.admits(request, from: client(peer)) else { return .failure(Refusal(.denied)) }
     return .success(
       RegionGrant(
         region: index, slots: region.configuration.slots, incarnation: region.incarnation))
+  }
+
+  /// A client over RDMA that has a connection more is the same client if it comes from the same host: its former
+  /// connection may have ended without a word.
+  func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool {
+    one == other || peers != nil && client(one) == client(other)
+  }
+
+  private func client(_ peer: MACAddress) -> ClientAddress {
+    peers.flatMap { $0[peer] }.map { .ip($0) } ?? .ethernet(peer)
   }
 
   mutating func claim(_ region: Int) -> Bool {

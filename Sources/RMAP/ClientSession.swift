@@ -17,6 +17,9 @@ public struct ClientConfiguration: Sendable {
   public var giveUp_ns: UInt64
   /// Of the first attach; the client's wall clock in nanoseconds serves.
   public var attachID: UInt64
+  /// Whether the link loses nothing as long as it lasts, as an RDMA connection does: then nothing is sent again, and
+  /// `reconnected` says when another connection has taken its place.
+  public var isReliable = false
 
   public init(
     region: RegionName, token: Token = .none, slots: UInt64 = 0, mtu: Int, queueDepth: Int,
@@ -481,6 +484,13 @@ public struct ClientSession: ~Copyable {
     }
   }
 
+  /// The link has a new connection to the server: the session goes on as a new one.
+  public mutating func reconnected(to peer: MACAddress, now_ns: UInt64) {
+    server = peer
+    guard state == .live || state == .attaching else { return }
+    attachAgain(now_ns: now_ns)
+  }
+
   private mutating func attachAgain(now_ns: UInt64) {
     state = .attaching
     attachID &+= 1
@@ -509,7 +519,9 @@ public struct ClientSession: ~Copyable {
     case .live:
       break
     }
-    while oldest != Self.end, memx_rtt_overtaken(&rtt, table[Int(oldest)].sent_ns) != 0 {
+    while !configuration.isReliable, oldest != Self.end,
+      memx_rtt_overtaken(&rtt, table[Int(oldest)].sent_ns) != 0
+    {
       counters.overtaken += 1
       resend(oldest, now_ns: now_ns, sink: &sink)
     }
@@ -549,7 +561,7 @@ public struct ClientSession: ~Copyable {
       if now_ns &- at.submitted_ns > configuration.giveUp_ns {
         if at.phase == .queued { dequeue(tag) } else { gaveUp = true }
         finish(tag, .timedOut, &completions)
-      } else if state == .live, at.phase == .sent,
+      } else if state == .live, at.phase == .sent, !configuration.isReliable,
         now_ns &- at.sent_ns >= memx_rto_ns(&rtt, UInt32(at.attempt))
       {
         counters.timeouts += 1
@@ -645,7 +657,8 @@ public struct ClientSession: ~Copyable {
   private mutating func sendAttach(now_ns: UInt64, sink: inout some FrameSink & ~Copyable) {
     // Two attempts at the link's MTU, two at what every path carries, and so on in turn.
     let asked =
-      attachAttempt & 2 == 0 ? configuration.mtu : min(configuration.mtu, Wire.fallbackMTU)
+      attachAttempt & 2 == 0 || configuration.isReliable
+      ? configuration.mtu : min(configuration.mtu, Wire.fallbackMTU)
     let request = AttachRequest(
       region: configuration.region, token: configuration.token, slots: configuration.slots,
       attachID: attachID, incarnation: incarnation, mtu: UInt16(asked),
@@ -657,7 +670,7 @@ public struct ClientSession: ~Copyable {
         generation: attachGeneration, length: bytes.count)
       sink.appendPadded(
         header.sealed(payloadHash: payloadHash(bytes)), copying: bytes,
-        to: grant == nil ? configuration.server : server, mtu: asked)
+        to: grant == nil && !configuration.isReliable ? configuration.server : server, mtu: asked)
     }
     let wait_ns: UInt64 = min(100_000_000 << UInt64(min(attachAttempt / 4, 4)), 1_000_000_000)
     nextAttach_ns = now_ns + wait_ns

@@ -97,6 +97,8 @@ public enum Wire {
   public static let extentBytes = Int(RMAP_EXTENT_BYTES)
   public static let maxHaveBytes = Int(RMAP_MAX_HAVE_BYTES)
   public static let strategyBytes = Int(RMAP_STRATEGY_BYTES)
+  /// The port of RDMA servers unless said otherwise.
+  public static let rdmaPort = UInt16(RMAP_RDMA_PORT)
   public static let attachedLost = UInt32(RMAP_ATTACHED_LOST)
 
   /// Where fragment `index` begins in its page, in bytes.

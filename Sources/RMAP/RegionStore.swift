@@ -91,6 +91,8 @@ public enum ServerEvent: Sendable {
   case detached(session: UInt32, peer: MACAddress)
   /// Nothing was heard for the session timeout.
   case expired(session: UInt32, peer: MACAddress)
+  /// Its connection has ended.
+  case disconnected(session: UInt32, peer: MACAddress)
   /// The same client attached again.
   case replaced(session: UInt32, peer: MACAddress)
   /// Malformed or forged traffic, answered with `status` or dropped.
@@ -104,6 +106,8 @@ public enum ServerEvent: Sendable {
 public protocol RegionStore: ~Copyable {
   /// Looks the region up and checks token and address.
   func find(_ request: AttachRequest, from peer: MACAddress) -> Result<RegionGrant, Refusal>
+  /// Are these the same client, whose new session takes the place of its own, where another's is refused?
+  func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool
   /// Takes the region for this server's sessions; false when a server on another link has it.
   mutating func claim(_ region: Int) -> Bool
   /// Gives the region back.
@@ -151,6 +155,10 @@ public protocol RegionStore: ~Copyable {
   /// Forgets hints and order; also called without a `begin`.
   mutating func endTransfer(_ region: Int)
   mutating func note(_ event: ServerEvent)
+}
+
+extension RegionStore where Self: ~Copyable {
+  public func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool { one == other }
 }
 
 /// Why an ATTACH is not granted.

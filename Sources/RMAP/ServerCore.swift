@@ -580,8 +580,8 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     }
     guard request.slots <= grant.slots else { return .failure(Refusal(.tooLarge)) }
     if let index = session(of: grant.region) {
-      guard table[index].peer == peer else { return .failure(Refusal(.busy)) }
-      if request.attachID == table[index].attachID {
+      guard store.isSameClient(table[index].peer, peer) else { return .failure(Refusal(.busy)) }
+      if table[index].peer == peer, request.attachID == table[index].attachID {
         // The client may have asked again for less, because the path could not carry more.
         let mtu = min(table[index].mtu, Int(request.mtu))
         table[index].mtu = mtu
@@ -690,6 +690,15 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
       guard now_ns &- table[index].lastHeard_ns > timeout_ns else { continue }
       counters.sessionsExpired += 1
       store.note(.expired(session: table[index].id, peer: table[index].peer))
+      close(index)
+    }
+  }
+
+  /// Ends the sessions of a peer that is gone, as a link knows whose connections end.
+  public mutating func disconnected(_ peer: MACAddress) {
+    for index in 0..<limits.maxSessions where table[index].id != 0 && table[index].peer == peer {
+      store.note(.disconnected(session: table[index].id, peer: peer))
+      counters.sessionsDisconnected += 1
       close(index)
     }
   }

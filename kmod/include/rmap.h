@@ -335,6 +335,32 @@ struct rmap_end {
 
 #define RMAP_END_BYTES 16
 
+/* Over RDMA: docs/PROTOCOL.md section 10. */
+#define RMAP_RDMA_PORT 34997 /* unless said otherwise; the EtherType's number */
+#define RMAP_HELLO_MAGIC 0x50414d52u /* "RMAP" */
+
+/**
+ * struct rmap_hello - private data of a connection's request, of its acceptance
+ *	and of its refusal
+ * @magic: RMAP_HELLO_MAGIC
+ * @version: RMAP_VERSION
+ * @status: in a refusal why, enum rmap_status; else 0
+ * @frame_bytes: the most bytes of a message that who says this can take
+ * @receives: how many receives who says this keeps posted; the other end has
+ *	at most so many messages on their way
+ * @reserved: zero
+ */
+struct rmap_hello {
+	__le32 magic;
+	__u8 version;
+	__u8 status;
+	__le16 frame_bytes;
+	__le32 receives;
+	__le32 reserved;
+};
+
+#define RMAP_HELLO_BYTES 16
+
 static_assert(sizeof(struct rmap_hdr) == RMAP_HDR_BYTES, "rmap_hdr size");
 static_assert(offsetof(struct rmap_hdr, opcode) == 1, "rmap_hdr.opcode");
 static_assert(offsetof(struct rmap_hdr, status) == 2, "rmap_hdr.status");
@@ -385,5 +411,10 @@ static_assert(offsetof(struct rmap_begin, extents) == 40, "rmap_begin.extents");
 static_assert(offsetof(struct rmap_begin, window) == 44, "rmap_begin.window");
 static_assert(sizeof(struct rmap_begun) == RMAP_BEGUN_BYTES, "rmap_begun size");
 static_assert(sizeof(struct rmap_end) == RMAP_END_BYTES, "rmap_end size");
+static_assert(sizeof(struct rmap_hello) == RMAP_HELLO_BYTES, "rmap_hello size");
+static_assert(offsetof(struct rmap_hello, version) == 4, "rmap_hello.version");
+static_assert(offsetof(struct rmap_hello, frame_bytes) == 6,
+	      "rmap_hello.frame_bytes");
+static_assert(offsetof(struct rmap_hello, receives) == 8, "rmap_hello.receives");
 
 #endif /* RMAP_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Glibc
+import Links
 import RMAP
 
 /// What the requests of a run are.
@@ -18,10 +19,13 @@ struct Rmap: ParsableCommand {
       Latency is from handing a request to the session until its page (or acknowledgement) is there: \
       a full round trip. The first 200 ms of a run are not counted.
 
-      Needs CAP_NET_RAW, and the region to itself.
+      Needs the region to itself, and over Ethernet CAP_NET_RAW.
       """)
 
-  @Option(help: "Ethernet interface that leads to the server.")
+  @Option(
+    help:
+      "Ethernet interface that leads to the server, or rdma:ADDRESS[:PORT] with the server's IP address."
+  )
   var link: String
 
   @Option(help: "The server's Ethernet address; by default it is found by broadcast.")
@@ -73,6 +77,13 @@ struct Rmap: ParsableCommand {
     guard (1...Wire.maxQueueDepth).contains(queueDepth) else {
       throw ValidationError("--queue-depth must be 1 to \(Wire.maxQueueDepth)")
     }
+    guard let name = LinkName(link) else {
+      throw ValidationError(
+        "--link must be an interface's name, or rdma:ADDRESS[:PORT] with the server's IP address")
+    }
+    if case .rdma = name, server != nil || mtu != 0 {
+      throw ValidationError("--server and --mtu are of Ethernet links; rdma:ADDRESS says where")
+    }
     guard mtu == 0 || (Wire.minMTU...Wire.maxMTU).contains(mtu) else {
       throw ValidationError("--mtu must be \(Wire.minMTU) to \(Wire.maxMTU)")
     }
@@ -92,10 +103,26 @@ struct Rmap: ParsableCommand {
   }
 
   func run() throws {
-    var client = try RmapClient(
-      link: link, mtu: mtu, queueDepth: queueDepth, region: RegionName(region)!,
-      token: Token(token)!, server: server.flatMap(MACAddress.init) ?? .broadcast,
-      giveUp_ns: UInt64(timeout * 1e9), busyPoll_us: busyPollUs)
+    switch LinkName(link)! {
+    case .ethernet(let name):
+      let server = server.flatMap(MACAddress.init) ?? .broadcast
+      try run(client(try EthernetPort(name, mtu: mtu), server: server))
+    case .rdma(let address):
+      let port = try VerbsPort(address, queueDepth: queueDepth)
+      let server = port.server
+      try run(client(port, server: server))
+    }
+  }
+
+  private func client<Port: ClientPort & ~Copyable>(
+    _ port: consuming Port, server: MACAddress
+  ) -> RmapClient<Port> {
+    RmapClient(
+      port, link: link, queueDepth: queueDepth, region: RegionName(region)!, token: Token(token)!,
+      server: server, giveUp_ns: UInt64(timeout * 1e9), busyPoll_us: busyPollUs)
+  }
+
+  private func run<Port: ClientPort & ~Copyable>(_ client: consuming RmapClient<Port>) throws {
     let granted = try client.attach()
     guard slots <= granted else {
       throw ValidationError("--slots is \(slots), but the region has \(granted)")
