@@ -59,6 +59,8 @@
 #define MEMX_MAX_TIMEOUT_S 86400
 /* Of a link's name, and a NUL. */
 #define MEMX_LINK_BYTES 96
+/* Of an RDMA device's name, and a NUL. */
+#define MEMX_RDMA_DEVICE_BYTES 64
 /* Of a server's address as text, and a NUL. */
 #define MEMX_SERVER_NAME_BYTES 64
 /* The greatest N of /dev/memxN. */
@@ -139,6 +141,9 @@ struct memx_percpu {
  * @mtu: the MTU wanted, 0 for the link's
  * @timeout_s: as attached; memx_device.timeout_s is the one in force
  * @pseudo: the device is for pseudo-paging
+ * @rdma_device: over RDMA, the RDMA device to use, or empty for any
+ * @rdma_port: its port
+ * @gid_index: which of its GIDs, -1 for any
  * @id: N of /dev/memxN, -1 for any
  */
 struct memx_params {
@@ -152,6 +157,9 @@ struct memx_params {
 	unsigned int mtu;
 	unsigned int timeout_s;
 	bool pseudo;
+	char rdma_device[MEMX_RDMA_DEVICE_BYTES];
+	unsigned int rdma_port;
+	int gid_index;
 	int id;
 };
 

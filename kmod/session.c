@@ -86,6 +86,7 @@ void memx_session_kick(struct memx_device *dev)
 		mod_delayed_work(dev->workqueue, &dev->work, 0);
 	spin_unlock_bh(&dev->state_lock);
 }
+EXPORT_SYMBOL_GPL(memx_session_kick);
 
 /* Under state_lock. The other structure serves the next session. */
 static void memx_session_unpublish(struct memx_device *dev)
