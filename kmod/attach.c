@@ -9,26 +9,39 @@
 #include <linux/string.h>
 
 #include "memx.h"
+#include "memx_frames.h"
 
 /* No line that makes sense is longer. */
 #define MEMX_LINE_BYTES 1024
 
-static int memx_word_region(struct memx_params *params, char *value)
+/**
+ * memx_region_valid - whether a region can have a name
+ * @name: the name
+ *
+ * Return: whether it can.
+ */
+bool memx_region_valid(const char *name)
 {
-	size_t length = strlen(value), i;
+	size_t length = strlen(name), i;
 
 	if (!length || length >= RMAP_REGION_NAME_BYTES)
-		goto bad;
+		return false;
 	for (i = 0; i < length; i++)
-		if (!isascii(value[i]) ||
-		    (!isalnum(value[i]) && !strchr("._-", value[i])))
-			goto bad;
+		if (!isascii(name[i]) ||
+		    (!isalnum(name[i]) && !strchr("._-", name[i])))
+			return false;
+	return true;
+}
+
+static int memx_word_region(struct memx_params *params, char *value)
+{
+	if (!memx_region_valid(value)) {
+		pr_err("memx: attach: region must be 1 to %d of A-Z a-z 0-9 . _ -\n",
+		       RMAP_REGION_NAME_BYTES - 1);
+		return -EINVAL;
+	}
 	strscpy(params->region, value, sizeof(params->region));
 	return 0;
-bad:
-	pr_err("memx: attach: region must be 1 to %d of A-Z a-z 0-9 . _ -\n",
-	       RMAP_REGION_NAME_BYTES - 1);
-	return -EINVAL;
 }
 
 static int memx_word_link(struct memx_params *params, char *value)
@@ -188,7 +201,7 @@ static int memx_attach_parse(struct memx_params *params, char *line)
 		if (ret)
 			return ret;
 	}
-	if (!params->region[0] || !params->link[0]) {
+	if (!params->link[0] || (!params->region[0] && !params->pseudo)) {
 		pr_err("memx: attach: region= and link= are needed\n");
 		return -EINVAL;
 	}
@@ -196,6 +209,12 @@ static int memx_attach_parse(struct memx_params *params, char *line)
 				     params->rdma_port != 1 ||
 				     params->gid_index >= 0) {
 		pr_err("memx: attach: device= goes with link=rdma:ADDRESS, ib_port= and gid_index= with device=\n");
+		return -EINVAL;
+	}
+	if (!params->region[0] &&
+	    (!params->slots || params->slots > MEMX_FRAMES_MAX_SLOTS)) {
+		pr_err("memx: attach: mode=pseudo without region= needs size=, at most %lluG\n",
+		       MEMX_FRAMES_MAX_SLOTS * RMAP_PAGE_BYTES >> 30);
 		return -EINVAL;
 	}
 	return 0;

@@ -38,6 +38,31 @@ static struct memx_batch *memx_batch_of_task(struct memx_device *dev)
 	return &dev->batches[hash_ptr(current, MEMX_BATCH_BITS)];
 }
 
+/* A request that the slot map has served; others are counted when they end. */
+static void memx_count_served(struct memx_device *dev, struct request *rq,
+			      blk_status_t status)
+{
+	if (status != BLK_STS_OK) {
+		memx_count(dev, MEMX_ERRORS);
+		return;
+	}
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		memx_count(dev, MEMX_READS);
+		break;
+	case REQ_OP_WRITE:
+		memx_count(dev, MEMX_WRITES);
+		break;
+	case REQ_OP_FLUSH:
+		memx_count(dev, MEMX_FLUSHES);
+		break;
+	default:
+		memx_count(dev, MEMX_DISCARDS);
+		memx_count_many(dev, MEMX_DISCARDED_PAGES,
+				blk_rq_sectors(rq) / MEMX_SLOT_SECTORS);
+	}
+}
+
 static blk_status_t memx_queue_rq(struct blk_mq_hw_ctx *hctx,
 				  const struct blk_mq_queue_data *bd)
 {
@@ -50,7 +75,10 @@ static blk_status_t memx_queue_rq(struct blk_mq_hw_ctx *hctx,
 	if (state == MEMX_DETACHING) {
 		status = BLK_STS_IOERR;
 		memx_count(dev, MEMX_ERRORS);
+	} else if (memx_exchange_gather(dev, rq)) {
+		status = BLK_STS_OK;
 	} else if (dev->map && memx_copy_request(dev, rq, &status)) {
+		memx_count_served(dev, rq, status);
 		blk_mq_start_request(rq);
 		blk_mq_end_request(rq, status);
 		status = BLK_STS_OK;
@@ -67,6 +95,8 @@ static blk_status_t memx_queue_rq(struct blk_mq_hw_ctx *hctx,
 			memx_credit_give(dev);
 		}
 	}
+	if (bd->last || status != BLK_STS_OK)
+		memx_exchange_commit(dev);
 	/* Full frames go at once; the last one waits for company. */
 	memx_batch_send(dev, batch, bd->last || status != BLK_STS_OK);
 	return status;
@@ -77,6 +107,7 @@ static void memx_commit_rqs(struct blk_mq_hw_ctx *hctx)
 {
 	struct memx_device *dev = hctx->queue->queuedata;
 
+	memx_exchange_commit(dev);
 	memx_batch_send(dev, memx_batch_of_task(dev), true);
 }
 
@@ -111,9 +142,19 @@ static void memx_disk_free(struct gendisk *disk)
 	memx_device_put(disk->private_data);
 }
 
+/* Swap says at once what it needs no more; the map can forget it for nothing. */
+static void memx_disk_slot_free(struct block_device *bdev, unsigned long slot)
+{
+	struct memx_device *dev = bdev->bd_disk->private_data;
+
+	if (memx_is_local(dev))
+		memx_slots_free(dev, slot, 1);
+}
+
 MEMX_DISK_OPS(memx_disk_ops, memx_disk_open, memx_disk_release,
 	.owner = THIS_MODULE,
 	.free_disk = memx_disk_free,
+	.swap_slot_free_notify = memx_disk_slot_free,
 );
 
 /**

@@ -133,6 +133,67 @@ static const struct block_device_operations name = {			\
 #endif
 
 /*
+ * MEMX_SHRINKER(name, owner, member, count, scan) - name_add(owner) and
+ * name_remove(owner) for a memx_shrinker that is a member of the owner
+ *
+ * 6.7 has shrinkers allocated, where owners had them within.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define memx_shrinker struct shrinker *
+#define MEMX_SHRINKER(name, owner, member, count, scan)			\
+static unsigned long name##_count(struct shrinker *shrinker,		\
+				  struct shrink_control *control)	\
+{									\
+	return count(shrinker->private_data);				\
+}									\
+static unsigned long name##_scan(struct shrinker *shrinker,		\
+				 struct shrink_control *control)	\
+{									\
+	return scan(shrinker->private_data, control->nr_to_scan);	\
+}									\
+static int name##_add(owner *it)					\
+{									\
+	it->member = shrinker_alloc(0, "memx");				\
+	if (!it->member)						\
+		return -ENOMEM;						\
+	it->member->count_objects = name##_count;			\
+	it->member->scan_objects = name##_scan;				\
+	it->member->private_data = it;					\
+	shrinker_register(it->member);					\
+	return 0;							\
+}									\
+static void name##_remove(owner *it)					\
+{									\
+	shrinker_free(it->member);					\
+}
+#else
+#define memx_shrinker struct shrinker
+#define MEMX_SHRINKER(name, owner, member, count, scan)			\
+static unsigned long name##_count(struct shrinker *shrinker,		\
+				  struct shrink_control *control)	\
+{									\
+	return count(container_of(shrinker, owner, member));		\
+}									\
+static unsigned long name##_scan(struct shrinker *shrinker,		\
+				 struct shrink_control *control)	\
+{									\
+	return scan(container_of(shrinker, owner, member),		\
+		    control->nr_to_scan);				\
+}									\
+static int name##_add(owner *it)					\
+{									\
+	it->member.count_objects = name##_count;			\
+	it->member.scan_objects = name##_scan;				\
+	it->member.seeks = DEFAULT_SEEKS;				\
+	return register_shrinker(&it->member, "memx");			\
+}									\
+static void name##_remove(owner *it)					\
+{									\
+	unregister_shrinker(&it->member);				\
+}
+#endif
+
+/*
  * memx_freeze_queue(queue) - wait until no request is under way, and let none
  * in; nor is reclaim let in, which would wait for it. Returns what
  * memx_unfreeze_queue() wants. 6.14 does both in one.
@@ -154,6 +215,13 @@ do {									\
 	blk_mq_unfreeze_queue(queue);					\
 	memalloc_noio_restore(flags);					\
 } while (0)
+#endif
+
+/* 6.6 gave folios of the swap cache a field for their entry. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define memx_swap_entry(folio) ((folio)->swap)
+#else
+#define memx_swap_entry(folio) folio_swap_entry(folio)
 #endif
 
 /* 6.16 renamed from_timer(). */

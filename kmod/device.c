@@ -11,7 +11,8 @@
  *  2. The session's work stops.
  *  3. Outstanding requests fail.
  *  4. sysfs and debugfs directories go; nobody looks at the device any more.
- *  5. The disk goes. It waits for requests, which all fail at once.
+ *  5. The disk goes. It waits for requests, which all fail at once. After it,
+ *     what a migration would need.
  *  6. The server is told.
  *  7. The link is left: no frame comes any more.
  *  8. Timer, tags, workqueue; the emergency reserves are given back.
@@ -96,6 +97,9 @@ static struct memx_device *memx_device_alloc(const struct memx_params *params,
 	dev->transport = transport;
 	dev->timeout_s = params->timeout_s;
 	dev->queue_depth = params->queue_depth;
+	dev->slots = params->slots;
+	memcpy(dev->region, params->region, sizeof(dev->region));
+	memcpy(dev->token, params->token, sizeof(dev->token));
 	ether_addr_copy(dev->server, params->server);
 	kref_init(&dev->refs);
 	INIT_LIST_HEAD(&dev->node);
@@ -148,23 +152,20 @@ static int memx_device_make(const struct memx_params *params,
 	ret = memx_requests_create(dev);
 	if (ret)
 		goto free_workqueue;
-	if (params->pseudo) {
-		dev->copies = true;
-		ret = memx_push_create(dev);
-		if (ret)
-			goto free_requests;
-	}
 	ret = memx_memalloc_get();
 	if (ret)
-		goto free_push;
+		goto free_requests;
 	ret = dev->transport->join(dev, true);
 	if (ret)
 		goto put_memalloc;
-	ret = memx_session_open(dev);
+	if (params->region[0])
+		ret = memx_session_open(dev);
 	if (ret)
 		goto leave;
 	if (params->pseudo) {
-		ret = memx_slots_create(dev, dev->slots);
+		dev->copies = params->region[0];
+		ret = memx_slots_create(dev, dev->slots) ?:
+		      memx_push_create(dev);
 		if (ret)
 			goto close;
 	}
@@ -172,6 +173,8 @@ static int memx_device_make(const struct memx_params *params,
 	if (ret)
 		goto close;
 	ret = memx_sysfs_add(dev);
+	if (!ret && memx_is_local(dev) && memx_xen_guest())
+		ret = memx_pseudo_begin(dev);
 	if (ret) {
 		/* There is a disk, which somebody may have opened. */
 		if (memx_device_detach(dev, true) == 1)
@@ -180,9 +183,15 @@ static int memx_device_make(const struct memx_params *params,
 	}
 	memx_debugfs_add(dev);
 	dev->transport->server_name(dev, server, sizeof(server));
-	pr_info("memx%d: region %s at %s over %s: %llu pages, MTU %u, %u requests\n",
-		dev->id, dev->params.region, server, dev->params.link,
-		dev->slots, dev->mtu, dev->queue_depth);
+	if (memx_is_local(dev))
+		pr_info("memx%d: pseudo-paging: %llu pages, %s\n", dev->id,
+			dev->slots, dev->pseudo ?
+			"until this guest is migrated" :
+			"which stay here: this is no Xen PV guest that could be migrated");
+	else
+		pr_info("memx%d: region %s at %s over %s: %llu pages, MTU %u, %u requests\n",
+			dev->id, dev->region, server, dev->params.link,
+			dev->slots, dev->mtu, dev->queue_depth);
 	return 0;
 
 close:
@@ -195,7 +204,6 @@ leave:
 	memx_device_leave(dev);
 put_memalloc:
 	memx_memalloc_put();
-free_push:
 	memx_push_destroy(dev);
 	memx_slots_destroy(dev);
 free_requests:
@@ -281,6 +289,7 @@ void memx_device_destroy(struct memx_device *dev)
 	memx_debugfs_remove(dev);
 	memx_sysfs_remove(dev);
 	memx_block_destroy(dev);
+	memx_pseudo_end(dev);
 	memx_session_close(dev);
 	memx_device_leave(dev);
 	memx_push_destroy(dev);

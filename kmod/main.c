@@ -27,7 +27,8 @@ static struct memx_device *memx_devices_twin(const struct memx_device *dev)
 	list_for_each_entry(other, &memx_devices, node) {
 		if (other->id == dev->params.id)
 			return other;
-		if (!strcmp(other->params.region, dev->params.region) &&
+		if (dev->params.region[0] &&
+		    !strcmp(other->params.region, dev->params.region) &&
 		    !strcmp(other->params.link, dev->params.link))
 			return other;
 	}
@@ -122,10 +123,22 @@ void memx_devices_freed(void)
 	wake_up_all(&memx_device_gone);
 }
 
+#ifdef CONFIG_XEN_PV
+static bool selftest;
+module_param(selftest, bool, 0444);
+MODULE_PARM_DESC(selftest,
+		 "Test the exchange of frames when loaded; loading fails if the test does");
+#endif
+
 static int __init memx_init(void)
 {
 	int ret;
 
+#ifdef CONFIG_XEN_PV
+	ret = selftest ? memx_selftest() : 0;
+	if (ret)
+		return ret;
+#endif
 	ret = memx_destroyer_create();
 	if (ret)
 		return ret;

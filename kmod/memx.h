@@ -10,6 +10,14 @@
  * payload.c   a request's page as bytes
  * slots.c     pseudo-paging: what each slot holds
  * copy.c      pseudo-paging by copying to a server
+ * pseudo.c    migration of a Xen guest, as the guest sees it
+ * pageout.c   ... paging out for it
+ * exchange.c  ... writing without copying
+ * frames.c    ... which frame holds which slot
+ * balloon.c   ... pages without frames
+ * xen.c       ... hypercalls
+ * xenstore.c  ... what the host asks for, and is told
+ * selftest.c  ... a test of xen.c
  * session.c   opening, keeping, re-opening a session
  * transport.c what carries frames: Ethernet, or a module like memx_rdma
  * message.c   messages that have come in
@@ -38,7 +46,10 @@
 #include <linux/kobject.h>
 #include <linux/kref.h>
 #include <linux/netdevice.h>
+#include <linux/mutex.h>
 #include <linux/netfilter.h>
+#include <linux/notifier.h>
+#include <linux/shrinker.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/timer.h>
@@ -75,6 +86,7 @@
  * @MEMX_RECONNECTING: no session; requests are taken and wait for one
  * @MEMX_FAILED: no session for so long that requests fail at once; one is
  *	still looked for
+ * @MEMX_IDLE: pseudo-paging, and no migration: no session is wanted
  * @MEMX_DETACHING: going; requests fail at once
  */
 enum memx_state {
@@ -82,6 +94,7 @@ enum memx_state {
 	MEMX_LIVE,
 	MEMX_RECONNECTING,
 	MEMX_FAILED,
+	MEMX_IDLE,
 	MEMX_DETACHING,
 };
 
@@ -108,6 +121,7 @@ enum memx_stat {
 	MEMX_ZERO_PAGES,
 	MEMX_MINOR_FAULTS,
 	MEMX_NETWORK_FAULTS,
+	MEMX_ANNOUNCED_FAULTS,
 	MEMX_FETCHED_PAGES,
 	MEMX_PUSHED_PAGES,
 	MEMX_UNWANTED_PUSHES,
@@ -130,7 +144,7 @@ struct memx_percpu {
 
 /**
  * struct memx_params - how a device was asked for; never changes
- * @region: name of the region
+ * @region: name of the region; empty for pseudo-paging here
  * @token: the region's token, NUL-padded; never shown
  * @link: name of the network device; or, with a colon behind its name, a
  *	transport and what that makes of the rest
@@ -229,6 +243,7 @@ struct memx_batch {
  * @attempt: of the last transmission
  * @missing: READ: fragments that have not come
  * @unsent: its last message has not been sent, for want of memory
+ * @patient: READ: not sent, as the server has announced the page
  *
  * These lie in an array of the device's rather than in the PDU of struct
  * request: a PDU belongs to a scheduler's request, or to a flush request that
@@ -249,6 +264,7 @@ struct memx_cmd {
 	u8 attempt;
 	u8 missing;
 	bool unsent;
+	bool patient;
 } ____cacheline_aligned_in_smp;
 
 /**
@@ -372,6 +388,7 @@ struct memx_postcopy {
  * @pushed: pages that have come unasked
  * @fetched: pages that have come as answers to READ
  * @network_faults: READs sent: somebody had to wait
+ * @announced_faults: somebody had to wait for a page that was on its way
  * @minor_faults: reads of slots that a push had filled before
  * @unused: pushed pages that nobody has read
  * @longest_wait_us: the longest that somebody waited, microseconds
@@ -382,10 +399,163 @@ struct memx_postcopy_figures {
 	u64 pushed;
 	u64 fetched;
 	u64 network_faults;
+	u64 announced_faults;
 	u64 minor_faults;
 	u64 unused;
 	u64 longest_wait_us;
 };
+
+/* Pages in one exchange: what blk-mq brings at a time, and as much again. */
+#define MEMX_XEN_EXCHANGE_PAGES 64
+/* Pages in one batch of anything else. */
+#define MEMX_XEN_BATCH_PAGES 512
+
+/* What hypercalls are for. */
+enum memx_xen_kind {
+	MEMX_XEN_EXCHANGE,
+	MEMX_XEN_HIDE,
+	MEMX_XEN_UNHIDE,
+	MEMX_XEN_RELEASE,
+	MEMX_XEN_POPULATE,
+	MEMX_XEN_NR_KINDS,
+};
+
+/**
+ * struct memx_migration - what the host says about a migration
+ * @region: the region that memxd at the source serves the pages as
+ * @token: its token, NUL-padded
+ * @server: memxd's address
+ * @strategy: which page goes next, by name; empty for memxd's choice
+ * @rate: the most bytes that may be pushed in a second, 0 for any number
+ * @prepare_s: paging out ends after so many seconds
+ * @incarnation: names the frames that the pages are in; the guest's own word
+ */
+struct memx_migration {
+	char region[RMAP_REGION_NAME_BYTES];
+	char token[RMAP_TOKEN_BYTES + 1];
+	u8 server[ETH_ALEN];
+	char strategy[RMAP_STRATEGY_BYTES + 1];
+	u64 rate;
+	unsigned int prepare_s;
+	u64 incarnation;
+};
+
+#ifdef CONFIG_XEN_PV
+/**
+ * struct memx_balloon - pages without frames
+ * @dev: the device
+ * @lock: protects @pages, @count, @relieved and @batch; taken in reclaim, so
+ *	that nobody may allocate under it
+ * @pages: the pages
+ * @count: how many
+ * @relieved: pages that memory pressure has taken out
+ * @batch: for whoever has the lock
+ * @held: the worker takes nothing out
+ * @frozen: nor does memory pressure
+ * @presser: the task that makes the pressure, or NULL
+ * @work: takes pages out
+ * @shrinker: does so under memory pressure
+ * @oom: does so before anybody is killed
+ */
+struct memx_balloon {
+	struct memx_device *dev;
+	struct mutex lock;
+	struct list_head pages;
+	u64 count;
+	u64 relieved;
+	struct page *batch[MEMX_XEN_BATCH_PAGES];
+	bool held;
+	bool frozen;
+	struct task_struct *presser;
+	struct delayed_work work;
+	memx_shrinker shrinker;
+	struct notifier_block oom;
+};
+
+/**
+ * struct memx_pageout - paging out
+ * @dev: the device
+ * @task: does so gently, or NULL
+ * @limit_s: for so many seconds at most
+ * @gained: pages to be given to the hypervisor
+ * @count: how many
+ */
+struct memx_pageout {
+	struct memx_device *dev;
+	struct task_struct *task;
+	unsigned int limit_s;
+	struct list_head gained;
+	unsigned int count;
+};
+
+/**
+ * struct memx_gather - writes that wait to be exchanged together
+ * @lock: softirqs off
+ * @on: writes exchange
+ * @count: how many wait
+ * @rqs: the writes
+ * @pages: their pages
+ * @frames: the pages to exchange frames with
+ */
+struct memx_gather {
+	spinlock_t lock;
+	bool on;
+	unsigned int count;
+	struct request *rqs[MEMX_XEN_EXCHANGE_PAGES];
+	struct page *pages[MEMX_XEN_EXCHANGE_PAGES];
+	struct page *frames[MEMX_XEN_EXCHANGE_PAGES];
+};
+
+/**
+ * enum memx_phase - how far a migration is; pseudo.c draws it
+ * @MEMX_PHASE_IDLE: there is none
+ * @MEMX_PHASE_PREPARING: paging out gently
+ * @MEMX_PHASE_PREPARED: ready to be suspended
+ * @MEMX_PHASE_FROZEN: frames are hidden
+ * @MEMX_PHASE_POSTCOPY: at the target; pages are coming
+ * @MEMX_PHASE_COMPLETE: none since the last one, which is complete
+ * @MEMX_PHASE_FAILED: none since one that has failed; or pages do not come
+ */
+enum memx_phase {
+	MEMX_PHASE_IDLE,
+	MEMX_PHASE_PREPARING,
+	MEMX_PHASE_PREPARED,
+	MEMX_PHASE_FROZEN,
+	MEMX_PHASE_POSTCOPY,
+	MEMX_PHASE_COMPLETE,
+	MEMX_PHASE_FAILED,
+};
+
+/**
+ * struct memx_pseudo - migration of the guest
+ * @dev: the device
+ * @phase: enum memx_phase
+ * @migration: the one under way, or the last
+ * @tables: of the frame tree
+ * @batch: pages to be hidden or not
+ * @work: follows a post-copy
+ * @platform: suspended and resumed with the guest
+ * @resumed: called when the guest runs again
+ * @reserves: pages without frames that were the kernel's reserves
+ * @balloon: pages without frames
+ * @pageout: paging out
+ * @gather: writes that wait
+ */
+struct memx_pseudo {
+	struct memx_device *dev;
+	enum memx_phase phase;
+	struct memx_migration migration;
+	struct list_head tables;
+	struct page *batch[MEMX_XEN_BATCH_PAGES];
+	struct delayed_work work;
+	struct platform_device *platform;
+	struct notifier_block resumed;
+	u64 reserves;
+	struct memx_balloon balloon;
+	struct memx_pageout pageout;
+	struct memx_gather gather;
+};
+#endif
 
 /**
  * enum memx_slot_state - what a slot of a pseudo-paging device holds
@@ -475,6 +645,9 @@ struct memx_transport {
  * @slots: size of the disk
  * @queue_depth: number of tags
  * @session_timeout_ms: how long the server keeps a silent session
+ * @region: name of the region; of a migration's, while @state is not
+ *	MEMX_IDLE
+ * @token: likewise
  * @server: the server's address, once known
  * @mtu: of the newest session
  * @timeout_s: after so long without an answer requests fail
@@ -497,6 +670,7 @@ struct memx_transport {
  * @tell: what the server is told of a post-copy
  * @postcopy: the post-copy
  * @copies: while there is no post-copy, pages are written to the server
+ * @pseudo: migration of the guest, NULL when it cannot be migrated
  * @percpu: counters
  * @work: opens and keeps the session
  * @workqueue: for @work alone: it sleeps, and reclaim may wait for it
@@ -539,6 +713,8 @@ struct memx_device {
 	u64 slots;
 	unsigned int queue_depth;
 	unsigned int session_timeout_ms;
+	char region[RMAP_REGION_NAME_BYTES];
+	u8 token[RMAP_TOKEN_BYTES];
 	u8 server[ETH_ALEN];
 	unsigned int mtu;
 	unsigned int timeout_s;
@@ -567,6 +743,7 @@ struct memx_device {
 	struct memx_tell tell;
 	struct memx_postcopy postcopy;
 	bool copies;
+	struct memx_pseudo *pseudo;
 
 	struct delayed_work work;
 	struct workqueue_struct *workqueue;
@@ -598,6 +775,12 @@ struct memx_device {
 	struct dentry *debugfs;
 };
 
+/* Pages are kept here, and nowhere else but during a migration. */
+static inline bool memx_is_local(const struct memx_device *dev)
+{
+	return dev->map && !dev->copies;
+}
+
 static inline void memx_count_many(struct memx_device *dev, enum memx_stat stat,
 				   u64 by)
 {
@@ -618,6 +801,7 @@ void memx_devices_remove(struct memx_device *dev);
 void memx_devices_freed(void);
 
 /* attach.c */
+bool memx_region_valid(const char *name);
 ssize_t memx_attach_line(const char *line, size_t length);
 
 /* device.c */
@@ -681,6 +865,7 @@ blk_status_t memx_slot_write(struct memx_device *dev, u64 slot,
 void memx_slot_put(struct memx_device *dev, u64 slot, struct page *page);
 void memx_slot_sent(struct memx_device *dev, u64 slot);
 void memx_slots_free(struct memx_device *dev, u64 slot, u64 count);
+void memx_slots_seal(struct memx_device *dev, bool sealed);
 bool memx_slot_arrived(struct memx_device *dev, u64 slot, struct page *page);
 void memx_slot_fetched(struct memx_device *dev, u64 slot, struct request *rq);
 struct page *memx_slot_depart(struct memx_device *dev, u64 slot);
@@ -710,6 +895,9 @@ void memx_session_answer(struct memx_device *dev, const u8 *from,
 			 unsigned int offset);
 void memx_session_credits(struct memx_device *dev, unsigned int credits);
 void memx_session_ask_status(struct memx_device *dev);
+void memx_session_start(struct memx_device *dev,
+			const struct memx_migration *migration);
+void memx_session_finish(struct memx_device *dev);
 const char *memx_state_name(enum memx_state state);
 
 /* copy.c */
@@ -727,6 +915,7 @@ const char *memx_postcopy_phase_name(enum memx_postcopy_phase phase);
 void memx_postcopy_waited(struct memx_device *dev, u64 ns);
 void memx_postcopy_lost(struct memx_device *dev);
 unsigned long memx_postcopy_work(struct memx_device *dev);
+void memx_postcopy_give_up(struct memx_device *dev);
 
 /* tell.c */
 int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages);
@@ -743,6 +932,10 @@ bool memx_push_receive(struct memx_device *dev, struct memx_session *session,
 		       const struct rmap_hdr *hdr, struct sk_buff *skb,
 		       unsigned int offset);
 void memx_push_begin(struct memx_device *dev, u32 epoch);
+void memx_push_announce(struct memx_device *dev, const struct rmap_hdr *hdr);
+bool memx_push_is_announced(struct memx_device *dev, u64 slot);
+u64 memx_push_patience_ns(const struct memx_device *dev);
+void memx_push_waited(struct memx_device *dev, u64 ns);
 void memx_push_stop(struct memx_device *dev);
 bool memx_push_has_ended(struct memx_device *dev);
 int memx_push_create(struct memx_device *dev);
@@ -894,5 +1087,99 @@ void memx_debugfs_init(void);
 void memx_debugfs_exit(void);
 void memx_debugfs_add(struct memx_device *dev);
 void memx_debugfs_remove(struct memx_device *dev);
+
+#ifdef CONFIG_XEN_PV
+/* pseudo.c */
+int memx_pseudo_begin(struct memx_device *dev);
+void memx_pseudo_end(struct memx_device *dev);
+void memx_pseudo_prepare(struct memx_device *dev,
+			 const struct memx_migration *migration);
+void memx_pseudo_prepared(struct memx_device *dev);
+void memx_pseudo_cancel(struct memx_device *dev);
+void __printf(2, 3) memx_pseudo_refuse(struct memx_device *dev,
+				       const char *format, ...);
+const char *memx_phase_name(enum memx_phase phase);
+
+/* pageout.c */
+void memx_pageout_init(struct memx_pageout *pageout, struct memx_device *dev);
+int memx_pageout_start(struct memx_pageout *pageout, unsigned int limit_s);
+void memx_pageout_stop(struct memx_pageout *pageout);
+void memx_pageout_frozen(struct memx_pageout *pageout);
+u64 memx_pageout_reserves(struct memx_pageout *pageout);
+
+/* exchange.c */
+void memx_gather_init(struct memx_gather *gather);
+void memx_exchange_set(struct memx_device *dev, bool on);
+bool memx_exchange_gather(struct memx_device *dev, struct request *rq);
+void memx_exchange_commit(struct memx_device *dev);
+u64 memx_exchange_settle(struct memx_device *dev);
+
+/* frames.c */
+int memx_frames_alloc(struct list_head *tables, u64 slots);
+void memx_frames_free(struct list_head *tables);
+struct page *memx_frames_build(struct memx_device *dev,
+			       struct list_head *tables, u64 *generation);
+
+/* balloon.c */
+int memx_balloon_create(struct memx_balloon *balloon, struct memx_device *dev);
+void memx_balloon_destroy(struct memx_balloon *balloon);
+void memx_balloon_give(struct memx_balloon *balloon, struct list_head *pages);
+void memx_balloon_adopt(struct memx_balloon *balloon, struct list_head *pages,
+			u64 count);
+u64 memx_balloon_take(struct memx_balloon *balloon, u64 most);
+void memx_balloon_hold(struct memx_balloon *balloon);
+void memx_balloon_drain(struct memx_balloon *balloon);
+void memx_balloon_freeze(struct memx_balloon *balloon);
+void memx_balloon_thaw(struct memx_balloon *balloon);
+
+/* xenstore.c */
+int memx_xenstore_begin(struct memx_device *dev);
+void memx_xenstore_end(void);
+void memx_xenstore_introduce(struct memx_device *dev);
+void __printf(2, 3) memx_xenstore_write(const char *key, const char *format,
+					...);
+void memx_xenstore_remove(const char *key);
+
+/* xen.c */
+bool memx_xen_guest(void);
+int memx_xen_exchange(struct page **pages, struct page **others,
+		      unsigned int count);
+int memx_xen_hide(struct page **pages, unsigned int count);
+int memx_xen_unhide(struct page **pages, unsigned int count);
+unsigned int memx_xen_release(struct page **pages, unsigned int count);
+unsigned int memx_xen_populate(struct page **pages, unsigned int count);
+unsigned long memx_xen_mfn(struct page *page);
+bool memx_xen_consistent(struct page *page);
+u64 memx_xen_hypercalls(enum memx_xen_kind kind);
+u64 memx_xen_pages(enum memx_xen_kind kind);
+
+/* selftest.c */
+int memx_selftest(void);
+#else
+/* Frames are a Xen PV guest's; this kernel cannot be one. */
+static inline bool memx_xen_guest(void)
+{
+	return false;
+}
+
+static inline int memx_pseudo_begin(struct memx_device *dev)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void memx_pseudo_end(struct memx_device *dev)
+{
+}
+
+static inline bool memx_exchange_gather(struct memx_device *dev,
+					struct request *rq)
+{
+	return false;
+}
+
+static inline void memx_exchange_commit(struct memx_device *dev)
+{
+}
+#endif
 
 #endif /* MEMX_H */

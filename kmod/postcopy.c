@@ -41,6 +41,8 @@ void memx_postcopy_figures(struct memx_device *dev,
 		.fetched = memx_postcopy_count(dev, MEMX_FETCHED_PAGES),
 		.network_faults = memx_postcopy_count(dev,
 						      MEMX_NETWORK_FAULTS),
+		.announced_faults = memx_postcopy_count(dev,
+							MEMX_ANNOUNCED_FAULTS),
 		.minor_faults = memx_postcopy_count(dev, MEMX_MINOR_FAULTS),
 		.unused = memx_slots_unread(dev),
 		.longest_wait_us = div_u64(
@@ -171,20 +173,14 @@ static int memx_postcopy_tell(struct memx_device *dev, u32 epoch)
 	return 0;
 }
 
-/* Nothing is missing. Where pages are copied to the server, it frees them. */
-static int memx_postcopy_end(struct memx_device *dev, u32 epoch)
+/* Nothing is missing any more. */
+static void memx_postcopy_finish(struct memx_device *dev)
 {
 	bool failed = dev->postcopy.phase == MEMX_POSTCOPY_FAILED;
 	struct memx_postcopy_figures figures;
-	int status;
 
-	memx_postcopy_figures(dev, &figures);
-	status = memx_tell_end(dev, epoch);
-	if (status >= 0 && dev->copies)
-		status = memx_tell_discard(dev, epoch);
-	if (status < 0)
-		return status;
 	memx_push_stop(dev);
+	memx_postcopy_figures(dev, &figures);
 	if (!failed)
 		pr_info("memx%d: post-copy complete: %llu pages pushed, %llu fetched; %llu network faults, %llu minor; longest wait %llu us\n",
 			dev->id, figures.pushed, figures.fetched,
@@ -192,7 +188,31 @@ static int memx_postcopy_end(struct memx_device *dev, u32 epoch)
 			figures.longest_wait_us);
 	WRITE_ONCE(dev->postcopy.phase,
 		   failed ? MEMX_POSTCOPY_IDLE : MEMX_POSTCOPY_COMPLETE);
+}
+
+/* The same, with a server. Where pages are copied to it, it frees them. */
+static int memx_postcopy_end(struct memx_device *dev, u32 epoch)
+{
+	int status = memx_tell_end(dev, epoch);
+
+	if (status >= 0 && dev->copies)
+		status = memx_tell_discard(dev, epoch);
+	if (status < 0)
+		return status;
+	memx_postcopy_finish(dev);
 	return 0;
+}
+
+/**
+ * memx_postcopy_give_up - there has been no server for timeout_s
+ * @dev: the device
+ *
+ * If nothing is missing, none is needed either.
+ */
+void memx_postcopy_give_up(struct memx_device *dev)
+{
+	if (memx_postcopy_is_on(dev) && !memx_slots_missing(dev))
+		memx_postcopy_finish(dev);
 }
 
 /**

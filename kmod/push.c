@@ -2,7 +2,7 @@
 /*
  * Pushed pages, and telling the server that they have come.
  *
- * Pushes are numbered from 1 in each post-copy. @first is the number that has
+ * Pushes are numbered from 1 in each round: that is what follows one BEGIN. @first is the number that has
  * not arrived yet, and bit i of @behind says that number @first + 1 + i has.
  * At most RMAP_PUSH_WINDOW are on their way, so number n has its place at
  * n % RMAP_PUSH_WINDOW. There it is put together, under that place's lock, in a
@@ -27,18 +27,22 @@
 /* So long may a push wait for its acknowledgement. */
 #define MEMX_PUSHED_LATE_NS (20 * NSEC_PER_USEC)
 
+/* Bounds of how long an announced page is waited for. */
+#define MEMX_PATIENCE_MIN_NS (3ULL * NSEC_PER_MSEC)
+#define MEMX_PATIENCE_MAX_NS (100ULL * NSEC_PER_MSEC)
+
 /**
  * struct memx_push_place - a push that has not arrived whole
  * @lock: softirqs off
- * @epoch: of the session
- * @number: of the push, in that session
+ * @round: when it was pushed
+ * @number: of the push, in that round
  * @slot: what it is a page of
  * @page: where it is put together, NULL while nothing of it has come
  * @missing: fragments that have not come, 0 when it is whole
  */
 struct memx_push_place {
 	spinlock_t lock;
-	u32 epoch;
+	u32 round;
 	u32 number;
 	u64 slot;
 	struct page *page;
@@ -50,12 +54,15 @@ struct memx_push_place {
  * @dev: the device
  * @lock: protects @epoch to @ended, for a few instructions; softirqs off
  * @epoch: the session whose pushes are taken, 0 for none
+ * @round: counts what memx_push_begin() began
  * @first: the first number that has not arrived
  * @behind: bit i is set when number @first + 1 + i has
  * @owed: the server is to be told
  * @owed_ns: since when
  * @ended: the server has nothing more to push
  * @unwanted: pushes that the slot map had no use for
+ * @wait_ns: how long announced pages take of late
+ * @announced: bit a slot: the server has said that it pushes it very soon
  * @tasklet: sends PUSHED
  * @places: of the pushes on their way
  */
@@ -63,12 +70,15 @@ struct memx_push {
 	struct memx_device *dev;
 	spinlock_t lock;
 	u32 epoch;
+	u32 round;
 	u32 first;
 	u64 behind;
 	bool owed;
 	u64 owed_ns;
 	bool ended;
 	atomic_t unwanted;
+	u64 wait_ns;
+	unsigned long *announced;
 	struct tasklet_struct tasklet;
 	struct memx_push_place places[RMAP_PUSH_WINDOW];
 };
@@ -115,11 +125,12 @@ static void memx_pushed_tasklet(struct tasklet_struct *tasklet)
 }
 
 /*
- * Is this number still to arrive? Whatever it is, the server will be told.
- * Return 0, -EALREADY when it has come before or nothing is to come, -EINVAL
+ * Is this number still to arrive, and in which round? The server will be told,
+ * also when it has come before. Return 0, -EALREADY when it has come before or nothing is to come, -EINVAL
  * for a number that no server may have used yet.
  */
-static int memx_push_expect(struct memx_push *push, u32 epoch, u32 number)
+static int memx_push_expect(struct memx_push *push, u32 epoch, u32 number,
+			    u32 *round)
 {
 	bool late = false;
 	s32 distance;
@@ -128,6 +139,7 @@ static int memx_push_expect(struct memx_push *push, u32 epoch, u32 number)
 
 	spin_lock_bh(&push->lock);
 	distance = number - push->first;
+	*round = push->round;
 	if (push->epoch != epoch)
 		ret = -ESTALE;
 	else if (distance >= RMAP_PUSH_WINDOW)
@@ -150,14 +162,14 @@ static int memx_push_expect(struct memx_push *push, u32 epoch, u32 number)
 }
 
 /* A number has arrived. */
-static void memx_push_note(struct memx_push *push, u32 epoch, u32 number)
+static void memx_push_note(struct memx_push *push, u32 round, u32 number)
 {
 	s32 distance;
 
 	spin_lock_bh(&push->lock);
 	distance = number - push->first;
-	if (push->epoch != epoch || distance < 0) {
-		/* A new session counts from 1 again. */
+	if (push->round != round || distance < 0) {
+		/* A new round counts from 1 again. */
 	} else if (distance) {
 		push->behind |= 1ULL << (distance - 1);
 	} else {
@@ -167,7 +179,7 @@ static void memx_push_note(struct memx_push *push, u32 epoch, u32 number)
 		push->first += run + 1;
 		push->behind = push->behind >> run >> 1;
 	}
-	if (!push->owed && push->epoch == epoch) {
+	if (!push->owed && push->round == round) {
 		push->owed = true;
 		push->owed_ns = ktime_get_ns();
 		tasklet_schedule(&push->tasklet);
@@ -203,7 +215,7 @@ static int memx_push_copy(struct page *page, const struct rmap_hdr *hdr,
  * is whole; -EINVAL, -EALREADY, -EBADMSG after a wrong checksum, -ENOMEM when
  * there is no page to put it in.
  */
-static int memx_push_piece(struct memx_push *push, u32 epoch,
+static int memx_push_piece(struct memx_push *push, u32 round,
 			   const struct rmap_hdr *hdr, struct sk_buff *skb,
 			   unsigned int offset, struct page **page)
 {
@@ -219,11 +231,11 @@ static int memx_push_piece(struct memx_push *push, u32 epoch,
 	spin_lock_bh(&place->lock);
 	ret = -EALREADY;
 	/* Later ones have it already. */
-	if ((s32)(epoch - place->epoch) < 0 ||
-	    (epoch == place->epoch && (s32)(number - place->number) < 0))
+	if ((s32)(round - place->round) < 0 ||
+	    (round == place->round && (s32)(number - place->number) < 0))
 		goto out;
-	if (epoch != place->epoch || number != place->number) {
-		place->epoch = epoch;
+	if (round != place->round || number != place->number) {
+		place->round = round;
 		place->number = number;
 		place->slot = slot;
 		place->missing = RMAP_ALL_FRAGMENTS;
@@ -267,18 +279,79 @@ static void memx_push_land(struct memx_push *push, u64 slot, struct page *page)
 	}
 }
 
-static int memx_push_end(struct memx_push *push, u32 epoch,
+static int memx_push_end(struct memx_push *push, u32 round,
 			 const struct rmap_hdr *hdr)
 {
 	if (hdr->length)
 		return -EINVAL;
-	memx_push_note(push, epoch, le32_to_cpu(hdr->generation));
+	memx_push_note(push, round, le32_to_cpu(hdr->generation));
 	spin_lock_bh(&push->lock);
-	if (push->epoch == epoch)
+	if (push->round == round)
 		push->ended = true;
 	spin_unlock_bh(&push->lock);
 	memx_session_kick(push->dev);
 	return 0;
+}
+
+/**
+ * memx_push_announce - the server says what it will push very soon
+ * @dev: the device
+ * @hdr: a PUSH, or the reply to a READ
+ */
+void memx_push_announce(struct memx_device *dev, const struct rmap_hdr *hdr)
+{
+	s64 slot = le32_to_cpu(hdr->count);
+	int left = abs(hdr->ahead);
+
+	for (; left; left--, slot += hdr->ahead > 0 ? 1 : -1) {
+		if (slot < 0 || slot >= dev->slots)
+			return;
+		set_bit(slot, dev->push->announced);
+	}
+}
+
+/**
+ * memx_push_is_announced - is a missing page on its way, or nearly?
+ * @dev: the device
+ * @slot: the slot
+ *
+ * An announcement is good for one question: if the page does not come, it is
+ * asked for.
+ *
+ * Return: whether to wait a while before asking for it.
+ */
+bool memx_push_is_announced(struct memx_device *dev, u64 slot)
+{
+	return test_and_clear_bit(slot, dev->push->announced);
+}
+
+/**
+ * memx_push_patience_ns - how long to wait for an announced page
+ * @dev: the device
+ *
+ * Longer than any queue: twice what announced pages took of late, as others may
+ * share the link.
+ *
+ * Return: nanoseconds.
+ */
+u64 memx_push_patience_ns(const struct memx_device *dev)
+{
+	return clamp(2 * READ_ONCE(dev->push->wait_ns), MEMX_PATIENCE_MIN_NS,
+		     MEMX_PATIENCE_MAX_NS);
+}
+
+/**
+ * memx_push_waited - an announced page has come, or is asked for after all
+ * @dev: the device
+ * @ns: how long it was waited for
+ *
+ * Two at a time may lose one of both: it is an estimate.
+ */
+void memx_push_waited(struct memx_device *dev, u64 ns)
+{
+	u64 wait = READ_ONCE(dev->push->wait_ns);
+
+	WRITE_ONCE(dev->push->wait_ns, wait - wait / 8 + ns / 8);
 }
 
 /**
@@ -298,18 +371,20 @@ bool memx_push_receive(struct memx_device *dev, struct memx_session *session,
 	struct memx_push *push = dev->push;
 	u32 number = le32_to_cpu(hdr->generation);
 	struct page *page;
+	u32 round;
 	int ret;
 
-	ret = memx_push_expect(push, session->epoch, number);
+	ret = memx_push_expect(push, session->epoch, number, &round);
 	if (!ret && hdr->fragments)
-		ret = memx_push_piece(push, session->epoch, hdr, skb, offset,
-				      &page);
+		ret = memx_push_piece(push, round, hdr, skb, offset, &page);
 	else if (!ret)
-		ret = memx_push_end(push, session->epoch, hdr);
+		ret = memx_push_end(push, round, hdr);
 	if (ret == 1) {
 		memx_push_land(push, le64_to_cpu(hdr->slot), page);
-		memx_push_note(push, session->epoch, number);
+		memx_push_note(push, round, number);
 	}
+	if (ret >= 0)
+		memx_push_announce(dev, hdr);
 	if (ret >= 0)
 		return true;
 	if (ret == -EBADMSG ||
@@ -347,12 +422,16 @@ void memx_push_begin(struct memx_device *dev, u32 epoch)
 
 	spin_lock_bh(&push->lock);
 	push->epoch = epoch;
+	push->round++;
 	push->first = 1;
 	push->behind = 0;
 	push->owed = false;
 	push->ended = false;
 	atomic_set(&push->unwanted, 0);
 	spin_unlock_bh(&push->lock);
+	/* Nothing that was announced in an earlier round is on its way. */
+	memset(push->announced, 0,
+	       BITS_TO_LONGS(dev->slots) * sizeof(unsigned long));
 }
 
 /**
@@ -368,7 +447,7 @@ void memx_push_stop(struct memx_device *dev)
 
 /**
  * memx_push_create - make a device able to tell of a post-copy and take pushes
- * @dev: the device
+ * @dev: the device, its number of slots known
  *
  * Return: 0 or -ENOMEM.
  */
@@ -377,8 +456,13 @@ int memx_push_create(struct memx_device *dev)
 	struct memx_push *push = kvzalloc(sizeof(*push), GFP_KERNEL);
 	unsigned int i;
 
-	if (!push || memx_tell_create(dev)) {
+	if (!push)
+		return -ENOMEM;
+	push->announced = kvcalloc(BITS_TO_LONGS(dev->slots),
+				   sizeof(unsigned long), GFP_KERNEL);
+	if (!push->announced || memx_tell_create(dev)) {
 		memx_tell_destroy(dev);
+		kvfree(push->announced);
 		kvfree(push);
 		return -ENOMEM;
 	}
@@ -408,6 +492,7 @@ void memx_push_destroy(struct memx_device *dev)
 	for (i = 0; i < RMAP_PUSH_WINDOW; i++)
 		if (push->places[i].page)
 			__free_page(push->places[i].page);
+	kvfree(push->announced);
 	kvfree(push);
 	dev->push = NULL;
 }

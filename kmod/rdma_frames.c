@@ -556,7 +556,7 @@ int memx_rdma_frames_create(struct memx_rdma *rdma)
 	INIT_LIST_HEAD(&rdma->free);
 	rdma->nr_sends = 2 * depth + MEMX_RDMA_SPARE_FRAMES;
 	rdma->nr_receives = depth + MEMX_RDMA_SPARE_FRAMES +
-			    (rdma->dev->push ? RMAP_PUSH_WINDOW : 0);
+			    (rdma->dev->params.pseudo ? RMAP_PUSH_WINDOW : 0);
 	rdma->pool = mempool_create_page_pool(MEMX_RDMA_POOL_PAGES, 0);
 	if (!rdma->pool || memx_rdma_sends_create(rdma) ||
 	    memx_rdma_receives_create(rdma))

@@ -112,6 +112,7 @@ static void memx_cmd_begin(struct memx_cmd *cmd,
 	}
 	cmd->generation++;
 	cmd->attempt = 0;
+	cmd->patient = false;
 	cmd->missing = cmd->opcode == RMAP_READ ? RMAP_ALL_FRAGMENTS : 0;
 }
 
@@ -167,6 +168,24 @@ static bool memx_cmd_is_watched(const struct memx_device *dev,
 				const struct memx_cmd *cmd)
 {
 	return !dev->transport->is_reliable || READ_ONCE(cmd->unsent);
+}
+
+/* Somebody waits for what is asked of the server. */
+static void memx_cmd_fault(struct memx_device *dev, const struct memx_cmd *cmd)
+{
+	if (cmd->opcode == RMAP_READ && memx_postcopy_is_on(dev))
+		memx_count(dev, MEMX_NETWORK_FAULTS);
+}
+
+/* An announced page has not come: ask for it. Under its lock. */
+static void memx_cmd_ask(struct memx_device *dev, struct memx_session *session,
+			 struct memx_cmd *cmd, struct memx_burst *burst,
+			 u64 now)
+{
+	cmd->patient = false;
+	memx_cmd_fault(dev, cmd);
+	memx_push_waited(dev, now - cmd->started_ns);
+	memx_cmd_send(dev, session, cmd, burst, now);
 }
 
 static void memx_cmd_send_again(struct memx_device *dev,
@@ -300,17 +319,21 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	cmd->rq = rq;
 	set_bit(cmd->tag, dev->outstanding);
 	if (opcode == RMAP_READ && dev->map) {
-		/* Pairs with the slot's lock in memx_slot_arrived(). */
+		/* Pairs with memx_requests_arrived(). */
 		smp_mb__after_atomic();
 		filled = memx_slot_read(dev, cmd->slot, rq);
-		if (!filled && memx_postcopy_is_on(dev))
-			memx_count(dev, MEMX_NETWORK_FAULTS);
 	}
 	session = rcu_dereference(dev->session);
 	if (filled) {
 		memx_cmd_take_out(dev, cmd, BLK_STS_OK);
+	} else if (session && opcode == RMAP_READ && dev->push &&
+		   memx_push_is_announced(dev, cmd->slot)) {
+		memx_cmd_begin(cmd, session);
+		cmd->patient = true;
+		memx_timer_within(dev, memx_push_patience_ns(dev));
 	} else if (session) {
 		memx_cmd_begin(cmd, session);
+		memx_cmd_fault(dev, cmd);
 		spin_lock(&batch->lock);
 		memx_cmd_send(dev, session, cmd, &batch->burst, now);
 		spin_unlock(&batch->lock);
@@ -319,6 +342,8 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	} else {
 		/* An earlier session's, so the next one sends it. */
 		cmd->attempt = 0;
+		cmd->patient = false;
+		memx_cmd_fault(dev, cmd);
 	}
 	spin_unlock_bh(&cmd->lock);
 	rcu_read_unlock();
@@ -346,8 +371,14 @@ void memx_requests_arrived(struct memx_device *dev, u64 slot)
 			continue;
 		spin_lock_bh(&cmd->lock);
 		if (cmd->rq && cmd->opcode == RMAP_READ && cmd->slot == slot &&
-		    memx_slot_read(dev, slot, cmd->rq))
+		    memx_slot_read(dev, slot, cmd->rq)) {
+			if (cmd->patient) {
+				memx_count(dev, MEMX_ANNOUNCED_FAULTS);
+				memx_push_waited(dev, ktime_get_ns() -
+							      cmd->started_ns);
+			}
 			rq = memx_cmd_take_out(dev, cmd, BLK_STS_OK);
+		}
 		spin_unlock_bh(&cmd->lock);
 		if (rq) {
 			/* The map took it for a fault that has not waited. */
@@ -396,6 +427,8 @@ void memx_requests_resend(struct memx_device *dev)
 
 		spin_lock_bh(&cmd->lock);
 		if (cmd->rq && cmd->epoch != session->epoch) {
+			if (cmd->patient)
+				memx_cmd_fault(dev, cmd);
 			memx_cmd_begin(cmd, session);
 			memx_cmd_send(dev, session, cmd, &burst,
 				      ktime_get_ns());
@@ -493,6 +526,23 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 		u64 due = dev->transport->is_reliable ? 0 :
 			sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
 
+		if (READ_ONCE(cmd->patient)) {
+			due = READ_ONCE(cmd->started_ns) +
+			      memx_push_patience_ns(dev);
+			if (!timed_out)
+				continue;
+			if (now >= due) {
+				spin_lock_bh(&cmd->lock);
+				if (cmd->rq && cmd->patient &&
+				    cmd->epoch == session->epoch)
+					memx_cmd_ask(dev, session, cmd, &burst,
+						     now);
+				spin_unlock_bh(&cmd->lock);
+				due = now + memx_rto_ns(&rtt, 0);
+			}
+			next = min(next, due - now);
+			continue;
+		}
 		if (!memx_cmd_is_watched(dev, cmd))
 			continue;
 		if (READ_ONCE(cmd->attempt) >= MEMX_SILENCE_SENDS - 1)
@@ -697,6 +747,7 @@ bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
 		    memx_postcopy_is_on(dev)) {
 			memx_count(dev, MEMX_FETCHED_PAGES);
 			memx_slot_fetched(dev, le64_to_cpu(hdr->slot), rq);
+			memx_push_announce(dev, hdr);
 		}
 		if (lost)
 			memx_count(dev, MEMX_LOST_PAGES);

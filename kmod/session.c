@@ -11,6 +11,9 @@
  *	                                      timeout_s
  *	any of them -- detach --> DETACHING
  *
+ * A device that keeps its pages here is IDLE instead of ATTACHING. A migration
+ * makes it RECONNECTING, with a server of its own, and IDLE again at its end.
+ *
  * One work item a device does all that waits. It must get on while memory is
  * short, as memory may be waiting for the session: it runs on a workqueue of
  * its own that has a rescuer, allocates nothing but frames (which may come from
@@ -55,6 +58,8 @@ const char *memx_state_name(enum memx_state state)
 		return "reconnecting";
 	case MEMX_FAILED:
 		return "failed";
+	case MEMX_IDLE:
+		return "idle";
 	case MEMX_DETACHING:
 		break;
 	}
@@ -82,7 +87,8 @@ static u64 memx_next_attach_id(void)
 void memx_session_kick(struct memx_device *dev)
 {
 	spin_lock_bh(&dev->state_lock);
-	if (dev->state != MEMX_ATTACHING && dev->state != MEMX_DETACHING)
+	if (dev->state != MEMX_ATTACHING && dev->state != MEMX_IDLE &&
+	    dev->state != MEMX_DETACHING)
 		mod_delayed_work(dev->workqueue, &dev->work, 0);
 	spin_unlock_bh(&dev->state_lock);
 }
@@ -335,7 +341,7 @@ static int memx_status_to_errno(u8 status)
 /* Tags that the disk does not have. */
 static unsigned int memx_session_own_tags(const struct memx_device *dev)
 {
-	return dev->push ? 1 : 0;
+	return dev->params.pseudo;
 }
 
 /*
@@ -379,7 +385,7 @@ static int memx_session_adopt(struct memx_device *dev, unsigned int mtu_asked)
 	cond_synchronize_rcu(session->retired);
 
 	spin_lock_bh(&dev->state_lock);
-	if (dev->state == MEMX_DETACHING)
+	if (dev->state == MEMX_DETACHING || dev->state == MEMX_IDLE)
 		ret = -ESHUTDOWN;
 	else
 		ret = dev->transport->adopt(dev, session);
@@ -454,8 +460,8 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 	hdr = memx_session_header(RMAP_ATTACH, 0, dev->exchange.generation);
 	hdr.length = cpu_to_le16(RMAP_ATTACH_BYTES);
 	hdr.attempt = step == 1;
-	memcpy(attach.region, dev->params.region, sizeof(attach.region));
-	memcpy(attach.token, dev->params.token, sizeof(attach.token));
+	memcpy(attach.region, dev->region, sizeof(attach.region));
+	memcpy(attach.token, dev->token, sizeof(attach.token));
 	attach.slots = cpu_to_le64(first ? dev->params.slots : dev->slots);
 	attach.attach_id = cpu_to_le64(tries->attach_id);
 	attach.incarnation = cpu_to_le64(dev->incarnation);
@@ -526,11 +532,18 @@ int memx_session_open(struct memx_device *dev)
 
 /**
  * memx_session_begin - the device is ready for requests
- * @dev: the device, with its first session; which may be over already
+ * @dev: the device, with its first session, which may be over already; or
+ *	with none when its pages are kept here
  */
 void memx_session_begin(struct memx_device *dev)
 {
 	spin_lock_bh(&dev->state_lock);
+	if (memx_is_local(dev)) {
+		WRITE_ONCE(dev->credits, dev->queue_depth);
+		WRITE_ONCE(dev->state, MEMX_IDLE);
+		spin_unlock_bh(&dev->state_lock);
+		return;
+	}
 	if (rcu_access_pointer(dev->session)) {
 		WRITE_ONCE(dev->state, MEMX_LIVE);
 	} else {
@@ -634,17 +647,20 @@ static void memx_session_work(struct work_struct *work)
 	case MEMX_LIVE:
 		delay = min(memx_session_keep(dev), memx_postcopy_work(dev));
 		break;
-	case MEMX_RECONNECTING:
 	case MEMX_FAILED:
+		memx_postcopy_give_up(dev);
+		fallthrough;
+	case MEMX_RECONNECTING:
 		delay = memx_session_reopen(dev);
 		break;
 	case MEMX_ATTACHING:
+	case MEMX_IDLE:
 	case MEMX_DETACHING:
 		break;
 	}
 	spin_lock_bh(&dev->state_lock);
 	/* Unless somebody has asked for it sooner. */
-	if (dev->state != MEMX_DETACHING)
+	if (dev->state != MEMX_DETACHING && dev->state != MEMX_IDLE)
 		queue_delayed_work(dev->workqueue, &dev->work, delay);
 	spin_unlock_bh(&dev->state_lock);
 	memalloc_noio_restore(noio);
@@ -677,7 +693,7 @@ void memx_session_ask_status(struct memx_device *dev)
 
 /**
  * memx_session_stop - no session is opened or kept any more
- * @dev: the device, in MEMX_DETACHING
+ * @dev: the device, in MEMX_DETACHING or MEMX_IDLE
  */
 void memx_session_stop(struct memx_device *dev)
 {
@@ -710,6 +726,48 @@ void memx_session_close(struct memx_device *dev)
 	spin_unlock_bh(&dev->state_lock);
 	if (dev->transport->disconnect)
 		dev->transport->disconnect(dev);
+}
+
+/**
+ * memx_session_start - look for the server of a migration
+ * @dev: the device, in MEMX_IDLE
+ * @migration: which server, and which region of it
+ */
+void memx_session_start(struct memx_device *dev,
+			const struct memx_migration *migration)
+{
+	spin_lock_bh(&dev->state_lock);
+	if (dev->state == MEMX_IDLE) {
+		memcpy(dev->region, migration->region, sizeof(dev->region));
+		memcpy(dev->token, migration->token, sizeof(dev->token));
+		ether_addr_copy(dev->server, migration->server);
+		dev->incarnation = migration->incarnation;
+		dev->tries = (struct memx_tries) {};
+		dev->unanswered_ns = ktime_get_ns();
+		WRITE_ONCE(dev->state, MEMX_RECONNECTING);
+		mod_delayed_work(dev->workqueue, &dev->work, 0);
+	}
+	spin_unlock_bh(&dev->state_lock);
+}
+
+/**
+ * memx_session_finish - the end of memx_session_start()
+ * @dev: the device; nothing is outstanding
+ */
+void memx_session_finish(struct memx_device *dev)
+{
+	bool detaching;
+
+	spin_lock_bh(&dev->state_lock);
+	detaching = dev->state == MEMX_DETACHING;
+	if (!detaching)
+		WRITE_ONCE(dev->state, MEMX_IDLE);
+	spin_unlock_bh(&dev->state_lock);
+	/* Who detaches the device does the rest himself. */
+	if (detaching)
+		return;
+	memx_session_stop(dev);
+	memx_session_close(dev);
 }
 
 /**

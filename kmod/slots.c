@@ -35,8 +35,12 @@
 /* What a burst of reclaim, or a window of pushes, takes at a time, and more. */
 #define MEMX_POOL_PAGES 512
 
-/* Runs under reclaim: no waiting, and the reserves are for reclaim itself. */
-#define MEMX_PAGE_GFP (GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_NOWARN)
+/*
+ * Runs under reclaim: no waiting. Reclaim begins when hardly more is free than
+ * the reserves, so a part of them must do until what is written is freed; all
+ * of them must not, as a page written here frees no more than it takes.
+ */
+#define MEMX_PAGE_GFP (GFP_ATOMIC | __GFP_NOMEMALLOC | __GFP_NOWARN)
 /* The worker may wait, but must not have anybody killed. */
 #define MEMX_REFILL_GFP (GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
@@ -63,6 +67,7 @@ struct memx_slot_lock {
  * @slot: the slots
  * @count: how many
  * @locks: slot i is protected by lock i % MEMX_SLOT_LOCKS; softirqs off
+ * @sealed: nothing is freed
  * @stamp: of the newest write
  * @used: slots that are LOCAL
  * @missing: slots that are REMOTE
@@ -76,6 +81,7 @@ struct memx_slot_lock {
 struct memx_slots {
 	struct memx_slot *slot;
 	u64 count;
+	bool sealed;
 	struct memx_slot_lock locks[MEMX_SLOT_LOCKS];
 	atomic64_t stamp;
 	atomic64_t used;
@@ -252,6 +258,8 @@ void memx_slots_free(struct memx_device *dev, u64 slot, u64 count)
 	struct memx_slots *map = dev->map;
 	u64 end = min(map->count, slot + count);
 
+	if (READ_ONCE(map->sealed))
+		return;
 	for (; slot < end; slot++) {
 		struct memx_slot *held = &map->slot[slot];
 		struct page *old;
@@ -262,6 +270,18 @@ void memx_slots_free(struct memx_device *dev, u64 slot, u64 count)
 		spin_unlock_bh(memx_slot_lock(map, slot));
 		memx_slot_settle(dev, old, gone);
 	}
+}
+
+/**
+ * memx_slots_seal - what is freed keeps its page for now, or does not
+ * @dev: the device, its queue quiesced
+ * @sealed: whether it does: while pages of slots have no frames
+ *
+ * A slot that should have been freed is so when it is written again.
+ */
+void memx_slots_seal(struct memx_device *dev, bool sealed)
+{
+	WRITE_ONCE(dev->map->sealed, sealed);
 }
 
 /**
@@ -457,8 +477,8 @@ void memx_slots_count_unread(struct memx_device *dev)
  *
  * Any context but hard interrupts. Never waits.
  *
- * Return: the page, to be put into a slot or given back; NULL when there is
- * none now.
+ * Return: the page, its private field zero, to be put into a slot or given
+ * back; NULL when there is none now.
  */
 struct page *memx_page_take(struct memx_device *dev)
 {
@@ -478,6 +498,8 @@ struct page *memx_page_take(struct memx_device *dev)
 	spin_unlock_bh(&map->pool_lock);
 	if (refill)
 		queue_work(system_unbound_wq, &map->refill);
+	if (page)
+		set_page_private(page, 0);
 	return page;
 }
 

@@ -19,6 +19,7 @@ static ssize_t attach_show(memx_class_const struct class *class,
 		"  region=NAME link=IFNAME [server=MAC] [token=TEXT] [size=BYTES]\n"
 		"  [queue_depth=1..%d] [mtu=%d..%d] [timeout_s=1..%d] [id=N]\n"
 		"Without server= any server that has the region is found.\n"
+		"For pseudo-paging: mode=pseudo, with region= or size=.\n"
 		"To detach: echo 1 > /sys/block/memxN/memx/detach\n",
 		RMAP_MAX_QUEUE_DEPTH, RMAP_MIN_MTU, RMAP_MAX_MTU,
 		MEMX_MAX_TIMEOUT_S);
@@ -152,7 +153,7 @@ static u32 memx_session_id(struct memx_device *dev, bool mtu)
 	return value;
 }
 
-MEMX_SHOW(region, "%s", dev->params.region);
+MEMX_SHOW(region, "%s", dev->region);
 MEMX_SHOW(link, "%s", dev->params.link);
 
 static ssize_t server_show(struct memx_device *dev, int which, char *buf)
@@ -314,6 +315,7 @@ MEMX_STAT(zero_pages, MEMX_ZERO_PAGES);
 MEMX_STAT(pushed_pages, MEMX_PUSHED_PAGES);
 MEMX_STAT(fetched_pages, MEMX_FETCHED_PAGES);
 MEMX_STAT(network_faults, MEMX_NETWORK_FAULTS);
+MEMX_STAT(announced_faults, MEMX_ANNOUNCED_FAULTS);
 MEMX_STAT(minor_faults, MEMX_MINOR_FAULTS);
 MEMX_STAT(unwanted_pushes, MEMX_UNWANTED_PUSHES);
 MEMX_STAT(repeated_pushes, MEMX_REPEATED_PUSHES);
@@ -391,6 +393,7 @@ static struct attribute *memx_stats_attrs[] = {
 	&memx_attr_pushed_pages.attr,
 	&memx_attr_fetched_pages.attr,
 	&memx_attr_network_faults.attr,
+	&memx_attr_announced_faults.attr,
 	&memx_attr_minor_faults.attr,
 	&memx_attr_unwanted_pushes.attr,
 	&memx_attr_repeated_pushes.attr,
@@ -413,9 +416,102 @@ static const struct attribute_group memx_stats_group = {
 	.attrs = memx_stats_attrs,
 };
 
+#ifdef CONFIG_XEN_PV
+static const char *memx_migration_phase(const struct memx_device *dev)
+{
+	const struct memx_pseudo *pseudo = READ_ONCE(dev->pseudo);
+
+	return memx_phase_name(pseudo ? READ_ONCE(pseudo->phase) :
+					MEMX_PHASE_IDLE);
+}
+
+static u64 memx_released_pages(const struct memx_device *dev)
+{
+	const struct memx_pseudo *pseudo = READ_ONCE(dev->pseudo);
+
+	return pseudo ? READ_ONCE(pseudo->balloon.count) : 0;
+}
+
+MEMX_SHOW(migration, "%s", memx_migration_phase(dev));
+MEMX_SHOW(used_slots, "%llu", dev->map ? memx_slots_used(dev) : 0);
+MEMX_SHOW(missing_slots, "%llu", dev->map ? memx_slots_missing(dev) : 0);
+MEMX_SHOW(released_pages, "%llu", memx_released_pages(dev));
+
+static ssize_t memx_hypercalls_show(struct memx_device *dev, int which,
+				    char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", memx_xen_hypercalls(which));
+}
+
+static ssize_t memx_pages_show(struct memx_device *dev, int which, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", memx_xen_pages(which));
+}
+
+/* Thousandths, rounded up: a batch of any size is more than nothing. */
+static ssize_t memx_per_page_show(struct memx_device *dev, int which, char *buf)
+{
+	u64 pages = memx_xen_pages(which);
+	u64 thousandths = pages ? DIV64_U64_ROUND_UP(
+		memx_xen_hypercalls(which) * 1000, pages) : 0;
+
+	return sysfs_emit(buf, "%llu.%03llu\n", thousandths / 1000,
+			  thousandths % 1000);
+}
+
+#define MEMX_XEN(file, kind)						\
+static struct memx_attribute memx_attr_##file##_hypercalls = {		\
+	.attr = { .name = #file "_hypercalls", .mode = 0444 },		\
+	.show = memx_hypercalls_show,					\
+	.which = kind,							\
+};									\
+static struct memx_attribute memx_attr_##file##_pages = {		\
+	.attr = { .name = #file "_pages", .mode = 0444 },		\
+	.show = memx_pages_show,					\
+	.which = kind,							\
+};									\
+static struct memx_attribute memx_attr_##file##_hypercalls_per_page = {	\
+	.attr = { .name = #file "_hypercalls_per_page", .mode = 0444 },	\
+	.show = memx_per_page_show,					\
+	.which = kind,							\
+}
+
+MEMX_XEN(exchange, MEMX_XEN_EXCHANGE);
+MEMX_XEN(hide, MEMX_XEN_HIDE);
+MEMX_XEN(unhide, MEMX_XEN_UNHIDE);
+MEMX_XEN(release, MEMX_XEN_RELEASE);
+MEMX_XEN(populate, MEMX_XEN_POPULATE);
+
+#define MEMX_XEN_ATTRS(file)						\
+	&memx_attr_##file##_hypercalls.attr,				\
+	&memx_attr_##file##_pages.attr,					\
+	&memx_attr_##file##_hypercalls_per_page.attr
+
+static struct attribute *memx_xen_attrs[] = {
+	&memx_attr_migration.attr,
+	&memx_attr_used_slots.attr,
+	&memx_attr_missing_slots.attr,
+	&memx_attr_released_pages.attr,
+	MEMX_XEN_ATTRS(exchange),
+	MEMX_XEN_ATTRS(hide),
+	MEMX_XEN_ATTRS(unhide),
+	MEMX_XEN_ATTRS(release),
+	MEMX_XEN_ATTRS(populate),
+	NULL,
+};
+
+static const struct attribute_group memx_xen_group = {
+	.name = "xen",
+	.attrs = memx_xen_attrs,
+};
+#endif
+
 static const struct attribute_group *memx_groups[] = {
 	&memx_group,
 	&memx_stats_group,
+#ifdef CONFIG_XEN_PV
+	&memx_xen_group,
+#endif
 	NULL,
 };
 

@@ -18,7 +18,9 @@ struct LabTests {
 
   @Test(
     "Guests on both kernels", .timeLimit(.minutes(10)),
-    arguments: [Scenario.attach, .badDays, .lostMemory, .pressure], KernelSeries.allCases)
+    arguments: [
+      Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
+    ], KernelSeries.allCases)
   func scenario(_ scenario: Scenario, series: KernelSeries) async throws {
     let report = await scenario.run(Self.lab, on: series)
     #expect(report.failures == [])

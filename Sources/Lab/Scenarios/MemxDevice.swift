@@ -39,6 +39,11 @@ struct MemxDevice: Sendable {
     try await guest.until("[ $(cat \(Self.sysfs)/stats/writes) -ge \(goal) ]", timeout: timeout)
   }
 
+  /// Waits until a counter has come to `goal`.
+  func counted(_ name: String, _ goal: Int, timeout: Duration = .seconds(120)) async throws {
+    try await guest.until("[ $(cat \(Self.sysfs)/stats/\(name)) -ge \(goal) ]", timeout: timeout)
+  }
+
   /// Swaps off, detaches, and unloads the module.
   func remove() async throws {
     try await guest.run("swapoff /dev/memx0", timeout: .seconds(300))

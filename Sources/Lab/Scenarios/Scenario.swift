@@ -26,7 +26,8 @@ public struct Scenario: Sendable {
 
   /// All scenarios.
   public static let all: [Scenario] = [
-    .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .boot, .remoteSwapNBD,
+    .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .boot,
+    .remoteSwapNBD,
   ]
 
   /// Runs it.
