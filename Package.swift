@@ -62,8 +62,14 @@ let package = Package(
       name: "CFloor", path: "tools/floor", sources: ["userfault.c"], publicHeadersPath: "include",
       cSettings: c),
 
+    // Xen's libraries, loaded at run time.
+    .target(name: "CXen", cSettings: c),
+    .target(name: "Xen", dependencies: ["CXen"], swiftSettings: strict),
+
     .target(name: "RMAP", dependencies: ["CRMAP", "CMemx"], swiftSettings: pagePath),
-    .target(name: "PageStore", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(
+      name: "PageStore", dependencies: ["CMemx", "CRMAP", "RMAP", "Xen", system],
+      swiftSettings: pagePath),
     .target(
       name: "Links", dependencies: ["CMemx", "CRMAP", "CVerbs", "RMAP", system],
       swiftSettings: pagePath),
@@ -94,7 +100,11 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(name: "Console", swiftSettings: strict),
+    .target(name: "Processes", dependencies: ["CMemx", "Console"], swiftSettings: strict),
     .target(name: "Control", dependencies: ["CMemx", "Console"], swiftSettings: strict),
+    .target(
+      name: "Migration", dependencies: ["Control", "Console", "Processes", "Xen"],
+      swiftSettings: strict),
     .target(
       name: "Workloads", dependencies: ["CMemx", "Console", histogram], swiftSettings: pagePath),
     .target(
@@ -103,13 +113,13 @@ let package = Package(
     .executableTarget(
       name: "memxd", dependencies: ["Daemon", argumentParser], swiftSettings: strict),
     .executableTarget(
-      name: "memxctl", dependencies: ["Control", "Console", argumentParser],
+      name: "memxctl", dependencies: ["Control", "Migration", "Xen", "Console", argumentParser],
       swiftSettings: strict),
     .executableTarget(
       name: "memx-bench",
       dependencies: [
         "RMAP", "Links", "RemoteMemory", "Prepaging", "Simulation", "Workloads", "CMemx", "CFloor",
-        "Console", argumentParser, histogram,
+        "Console", "Processes", argumentParser, histogram,
       ],
       swiftSettings: pagePath),
     .executableTarget(
@@ -122,6 +132,10 @@ let package = Package(
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "MigrationTests",
+      dependencies: ["Migration", "Control", "Console", "Xen", "Links", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "PrepagingTests", dependencies: ["Prepaging", "CTestSupport"], swiftSettings: strict),
     .testTarget(

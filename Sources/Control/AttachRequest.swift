@@ -6,8 +6,8 @@ import Glibc
 public struct AttachRequest: Sendable, Equatable {
   /// The network interface.
   public var link: String
-  /// The region's name.
-  public var region: String
+  /// The region's name; nil for a pseudo-paging device, whose pages stay in this machine until it migrates.
+  public var region: String?
   /// The server's address; nil finds the server by broadcast.
   public var server: String?
   /// The region's token, if it has one.
@@ -21,15 +21,15 @@ public struct AttachRequest: Sendable, Equatable {
   /// The largest frame's payload in bytes.
   public var mtu: Int?
 
-  /// A request for all of `region` over `link`.
-  public init(link: String, region: String) {
+  /// A request for all of `region` over `link`; without a region, for a pseudo-paging device.
+  public init(link: String, region: String?) {
     self.link = link
     self.region = region
   }
 
   /// The line for `/sys/class/memx/attach`.
   public var line: String {
-    var words = ["region=\(region)", "link=\(link)"]
+    var words = [region.map { "region=\($0)" } ?? "mode=pseudo", "link=\(link)"]
     if let server { words.append("server=\(server)") }
     if let token { words.append("token=\(token)") }
     if let sizeBytes { words.append("size=\(sizeBytes)") }
@@ -54,14 +54,15 @@ public struct AttachRequest: Sendable, Equatable {
     }
     guard
       let device = files.devices().first(where: {
-        files.attribute("region", of: $0) == region && files.attribute("link", of: $0) == link
+        files.attribute("region", of: $0) == region ?? "" && files.attribute("link", of: $0) == link
       })
     else {
-      throw Failure(
-        .failed, "the kernel attached region \(region) but shows no device for it; see dmesg")
+      throw Failure(.failed, "the kernel attached \(what) but shows no device for it; see dmesg")
     }
     return device
   }
+
+  private var what: String { region.map { "region \($0)" } ?? "a pseudo-paging device" }
 
   /// What `error`, as the write to sysfs gave it, means to who asked.
   func failure(_ error: SystemError) -> Failure {
@@ -81,19 +82,19 @@ public struct AttachRequest: Sendable, Equatable {
               : "")
         )
       case ENOENT:
-        (.refused, "\(place) has no region \(region); it offers what its --region options name")
+        (.refused, "\(place) has no \(what); it offers what its --region options name")
       case EACCES:
         (
           .refused,
-          "\(place) denied region \(region): the token or this machine's address does not match"
+          "\(place) denied \(what): the token or this machine's address does not match"
             + (token == nil ? "; give the token with --token-file" : "")
         )
       case EBUSY:
-        (.refused, "another client is attached to region \(region); detach it there first")
+        (.refused, "another client is attached to \(what); detach it there first")
       case EFBIG:
         (
           .refused,
-          "region \(region) is smaller than \(sizeBytes.map { "\($0) bytes" } ?? "asked for"); "
+          "\(what) is smaller than \(sizeBytes.map { "\($0) bytes" } ?? "asked for"); "
             + "leave --size out to take all it has"
         )
       case EUSERS:
@@ -104,7 +105,7 @@ public struct AttachRequest: Sendable, Equatable {
           "\(place) speaks another version of RMAP; install the same version of memx on both sides"
         )
       case EEXIST:
-        (.failed, "region \(region) is attached over \(link) already; see memxctl status")
+        (.failed, "\(what) is attached over \(link) already; see memxctl status")
       case EINVAL:
         (
           .failed,
@@ -117,7 +118,7 @@ public struct AttachRequest: Sendable, Equatable {
           .failed,
           "the kernel has not enough memory for the device's buffers; try a smaller --queue-depth"
         )
-      default: (.failed, "cannot attach region \(region) over \(link): \(error)")
+      default: (.failed, "cannot attach \(what) over \(link): \(error)")
       }
     return Failure(exit, message, errno: error.name)
   }

@@ -54,6 +54,19 @@ public struct KernelFiles: Sendable {
     return text
   }
 
+  /// This machine's memory in KiB.
+  ///
+  /// - Throws: ``Failure`` when the kernel does not say.
+  public func memoryKiB() throws(Failure) -> UInt64 {
+    for line in (text(proc + "/meminfo") ?? "").split(separator: "\n")
+    where line.hasPrefix("MemTotal:") {
+      if let kib = line.split(separator: " ").dropFirst().first.flatMap({ UInt64($0) }) {
+        return kib
+      }
+    }
+    throw Failure(.failed, "cannot find MemTotal in \(proc)/meminfo")
+  }
+
   /// The devices that are attached, by number.
   public func devices() -> [DeviceName] {
     ((try? directoryEntries(sysfs + "/block")) ?? [])

@@ -28,10 +28,7 @@ public struct NetworkReserve: Sendable, Equatable {
     guard let former = files.text(path).flatMap({ UInt64($0) }) else {
       throw Failure(.failed, "cannot read \(path), which says how much memory stays free")
     }
-    guard let total = totalKiB(in: files.text(files.proc + "/meminfo") ?? "") else {
-      throw Failure(.failed, "cannot find MemTotal in \(files.proc)/meminfo")
-    }
-    let wanted = wantedKiB(totalKiB: total)
+    let wanted = wantedKiB(totalKiB: try files.memoryKiB())
     guard wanted > former else { return nil }
     do {
       try writeSmallFile(path, "\(wanted)\n")
@@ -39,12 +36,5 @@ public struct NetworkReserve: Sendable, Equatable {
       throw Failure(.failed, "cannot write \(wanted) to \(path): \(error)", errno: error.name)
     }
     return NetworkReserve(formerKiB: former, currentKiB: wanted)
-  }
-
-  private static func totalKiB(in meminfo: String) -> UInt64? {
-    for line in meminfo.split(separator: "\n") where line.hasPrefix("MemTotal:") {
-      return line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
-    }
-    return nil
   }
 }

@@ -6,10 +6,11 @@ import Glibc
 
 struct Attach: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Attach a region of a memory server as a block device.",
+    abstract: "Attach a region of a memory server, or a pseudo-paging device, as a block device.",
     discussion: """
       Prints the device's name once it can be used. With --swap it is swap space in use. A \
-      region that holds data of an earlier attachment keeps it, unless --swap writes over its start.
+      region that holds data of an earlier attachment keeps it, unless --swap writes over its start. \
+      A pseudo-paging device keeps its pages in this machine until memxctl migrate moves it.
       """)
 
   @Option(
@@ -20,7 +21,11 @@ struct Attach: ParsableCommand {
   @Option(
     help: ArgumentHelp("Region to attach, as the server names it.", valueName: "name"),
     transform: Word.region)
-  var region: String
+  var region: String?
+
+  @Flag(
+    help: "Instead of a region: a pseudo-paging device, for a Xen guest that is to be migrated.")
+  var pseudo = false
 
   @Option(
     help: ArgumentHelp(
@@ -44,7 +49,8 @@ struct Attach: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Take so much of the region, in bytes or with K, M, G, T; a whole number of 4K pages. "
-        + "Left out, all of it.", valueName: "size"),
+        + "Left out, all of it; with --pseudo, as much as this machine has memory.",
+      valueName: "size"),
     transform: { text in
       let size = try ByteSize(parsing: text)
       guard size.bytes > 0, size.bytes % 4096 == 0 else {
@@ -91,6 +97,16 @@ struct Attach: ParsableCommand {
   @OptionGroup var output: Output
 
   func validate() throws {
+    guard pseudo != (region != nil) else {
+      throw ValidationError(
+        pseudo
+          ? "a pseudo-paging device has no region; give --pseudo or --region"
+          : "give --region, or --pseudo for a pseudo-paging device")
+    }
+    if pseudo, server != nil || token != nil || tokenFile != nil {
+      throw ValidationError(
+        "--server and --token belong to a region; memxctl migrate gives --pseudo its own")
+    }
     if token != nil, tokenFile != nil {
       throw ValidationError("--token and --token-file both name the token; give one of them")
     }
@@ -107,6 +123,7 @@ struct Attach: ParsableCommand {
       request.server = server
       request.token = try tokenFile.map(tokenIn) ?? token
       request.sizeBytes = size
+      if pseudo, size == nil { request.sizeBytes = try files.memoryKiB() / 4 * 4096 }
       request.timeoutS = timeout
       request.queueDepth = queueDepth
       request.mtu = mtu
@@ -114,8 +131,9 @@ struct Attach: ParsableCommand {
         printLine("memxctl: \(warning)", to: STDERR_FILENO)
       }
       let options = swap ? SwapOptions(priority: priority, discard: discard) : nil
+      // A pseudo-paging device needs no network until the guest has moved, and memory that stays free moves with it.
       // Before there is swap, so that no page can wait for a network that waits for memory.
-      if swap, !keepMinFree, let reserve = try NetworkReserve.raise(files) {
+      if swap, !pseudo, !keepMinFree, let reserve = try NetworkReserve.raise(files) {
         printLine(
           "memxctl: vm.min_free_kbytes raised from \(reserve.formerKiB) to \(reserve.currentKiB), so"
             + " that the network can work while memory is short", to: STDERR_FILENO)

@@ -11,7 +11,9 @@ import Control
       "Exit status:\n"
       + Exit.allCases.map { "  \($0.rawValue)  \($0.meaning)\n" }.joined()
       + "The manual page memxctl(8) has examples.",
-    subcommands: [Attach.self, Detach.self, Status.self, Stats.self])
+    subcommands: [
+      Attach.self, Detach.self, Status.self, Stats.self, Migrate.self, Receive.self,
+    ])
 }
 
 /// What every subcommand has.

@@ -29,6 +29,15 @@ import Testing
     #expect(AttachRequest(link: "eth0", region: "r").line == "region=r link=eth0\n")
   }
 
+  @Test func pseudoPagingDevice() throws {
+    let tree = try MadeUpTree()
+    try tree.attach(3, region: "", link: "eth0")
+    var request = AttachRequest(link: "eth0", region: nil)
+    request.sizeBytes = 256 << 20
+    #expect(request.line == "mode=pseudo link=eth0 size=268435456\n")
+    #expect(try request.attach(tree.files).number == 3)
+  }
+
   @Test func findsItsOwnDeviceAmongSeveral() throws {
     let tree = try MadeUpTree()
     try tree.attach(0, region: "swap0", link: "eth1")

@@ -173,20 +173,20 @@ _memxctl() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    attach|detach|status|stats|help)
+    attach|detach|status|stats|migrate|receive|help)
         # Offer subcommand argument completions
         "_memxctl_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'attach detach status stats help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'attach detach status stats migrate receive help' -- "${cur}"))
         ;;
     esac
 }
 
 _memxctl_attach() {
     repeating_flags=()
-    non_repeating_flags=(--swap --discard --keep-min-free --json -h --help)
+    non_repeating_flags=(--pseudo --swap --discard --keep-min-free --json -h --help)
     repeating_options=()
     non_repeating_options=(--link --region --server --token --token-file --size --timeout --queue-depth --mtu --priority)
     __memxctl_offer_flags_options 0
@@ -284,6 +284,38 @@ _memxctl_stats() {
         return
         ;;
     esac
+}
+
+_memxctl_migrate() {
+    repeating_flags=()
+    non_repeating_flags=(--json -h --help)
+    repeating_options=()
+    non_repeating_options=(--ssh-command --strategy --rate --prepare-limit)
+    __memxctl_offer_flags_options 2
+
+    # Offer option value completions
+    case "${prev}" in
+    '--ssh-command')
+        return
+        ;;
+    '--strategy')
+        return
+        ;;
+    '--rate')
+        return
+        ;;
+    '--prepare-limit')
+        return
+        ;;
+    esac
+}
+
+_memxctl_receive() {
+    repeating_flags=()
+    non_repeating_flags=(--json -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __memxctl_offer_flags_options 0
 }
 
 _memxctl_help() {

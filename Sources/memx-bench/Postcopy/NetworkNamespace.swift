@@ -2,16 +2,17 @@
 import CMemx
 import Console
 import Glibc
+import Processes
 
 /// A network namespace without a name: it goes with its last process and this object, however they end.
 final class NetworkNamespace {
   private let descriptor: Int32
 
   /// Makes one and moves the calling thread into it.
-  init() throws(PostcopyFailure) {
+  init() throws(RunFailure) {
     descriptor = memx_network_new()
     guard descriptor >= 0 else {
-      throw PostcopyFailure("cannot make a network namespace: \(SystemError()): run as root")
+      throw RunFailure("cannot make a network namespace: \(SystemError()): run as root")
     }
   }
 
@@ -21,9 +22,9 @@ final class NetworkNamespace {
   var path: String { "/proc/\(getpid())/fd/\(descriptor)" }
 
   /// Moves the calling thread into it: sockets that it opens and processes that it starts are there.
-  func enter() throws(PostcopyFailure) {
+  func enter() throws(RunFailure) {
     guard memx_network_enter(descriptor) == 0 else {
-      throw PostcopyFailure("cannot enter a network namespace: \(SystemError())")
+      throw RunFailure("cannot enter a network namespace: \(SystemError())")
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Links
+import Processes
 import RMAP
 
 /// Has pages stored at a server, each in the slot of its number.
@@ -37,7 +38,7 @@ extension RmapClient where Port: ~Copyable {
   /// Stores pages, that of number n in slot n.
   ///
   /// - Throws: when the server refuses one.
-  mutating func store(_ memory: UnsafeMutableRawPointer, pages: Int) throws(PostcopyFailure) {
+  mutating func store(_ memory: UnsafeMutableRawPointer, pages: Int) throws(RunFailure) {
     var storer = PageStorer(memory, pages: pages)
     repeat {
       var now_ns = monotonic_ns()
@@ -54,7 +55,7 @@ extension RmapClient where Port: ~Copyable {
       if count == 0 { port.wait(timeout_ms: 1) }
     } while session.outstanding > 0 || !storer.isExhausted
     if let failure = storer.failure {
-      throw PostcopyFailure("the server has not stored a page: \(failure)")
+      throw RunFailure("the server has not stored a page: \(failure)")
     }
   }
 }

@@ -4,6 +4,7 @@ import Console
 import Glibc
 import Links
 import Prepaging
+import Processes
 import RMAP
 import Workloads
 
@@ -167,7 +168,7 @@ struct Postcopy: ParsableCommand {
     let pages = try source.pages() * processes
     let figures = MemoryFigures(parsing: (try? readSmallFile("/proc/meminfo")) ?? "")
     if let why = Self.refusal(pages: pages, availableBytes: figures.availableBytes) {
-      throw PostcopyFailure(why)
+      throw RunFailure(why)
     }
     let bed = try PostcopyBed(mtu: mtu, pages: pages)
     let stopped = try fill(source, pages: pages)

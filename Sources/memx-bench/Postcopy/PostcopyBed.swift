@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Console
 import Glibc
+import Processes
 import RMAP
 
 /// The two sides of a post-copy and what joins them: a source and a target network namespace with a link
@@ -25,7 +26,7 @@ final class PostcopyBed {
   /// - Parameters:
   ///   - mtu: of all links.
   ///   - pages: of the region.
-  init(mtu: Int, pages: Int) throws(PostcopyFailure) {
+  init(mtu: Int, pages: Int) throws(RunFailure) {
     target = try NetworkNamespace()
     source = try NetworkNamespace()
     let mtu = "\(mtu)"
@@ -42,21 +43,21 @@ final class PostcopyBed {
     server = try Self.startServer(pages: pages)
   }
 
-  private static func ip(_ arguments: String...) throws(PostcopyFailure) {
-    try ChildProcess.run("ip", arguments)
+  private static func ip(_ arguments: String...) throws(RunFailure) {
+    try ChildProcess.run("ip", arguments, package: "iproute2")
   }
 
   /// Without IPv6 addresses, whose set-up would send frames of its own.
-  private static func up(_ link: String) throws(PostcopyFailure) {
+  private static func up(_ link: String) throws(RunFailure) {
     try ip("link", "set", link, "addrgenmode", "none")
     try ip("link", "set", link, "up")
   }
 
-  private static func startServer(pages: Int) throws(PostcopyFailure) -> ChildProcess {
+  private static func startServer(pages: Int) throws(RunFailure) -> ChildProcess {
     let program = ownProgram().split(separator: "/", omittingEmptySubsequences: false)
     let memxd = program.dropLast().joined(separator: "/") + "/memxd"
     guard access(memxd, X_OK) == 0 else {
-      throw PostcopyFailure(
+      throw RunFailure(
         "there is no memxd beside this program (\(memxd)): build it, or install both")
     }
     let bytes = pages * 4096
@@ -72,9 +73,9 @@ final class PostcopyBed {
   var serverPid: Int32 { server.id }
 
   /// - Throws: when memxd has ended.
-  func checkServer() throws(PostcopyFailure) {
+  func checkServer() throws(RunFailure) {
     guard let status = server.poll() else { return }
-    throw PostcopyFailure(
+    throw RunFailure(
       status & 0x7f == 0
         ? "memxd has ended with exit status \(status >> 8)"
         : "memxd was ended by signal \(status & 0x7f)")
@@ -86,9 +87,12 @@ final class PostcopyBed {
   /// a few pages, and timers that are tens of microseconds late do not slow it down.
   ///
   /// - Parameter mb_s: 10⁶ bytes of frames a second, Ethernet headers included; 0 for no limit.
-  func limit(mb_s: Int) throws(PostcopyFailure) {
+  func limit(mb_s: Int) throws(RunFailure) {
     if mb_s == 0 {
-      if isLimited { try ChildProcess.run("tc", ["qdisc", "del", "dev", Self.serverEnd, "root"]) }
+      if isLimited {
+        try ChildProcess.run(
+          "tc", ["qdisc", "del", "dev", Self.serverEnd, "root"], package: "iproute2")
+      }
       isLimited = false
       return
     }
@@ -98,7 +102,7 @@ final class PostcopyBed {
         "qdisc", "replace", "dev", Self.serverEnd, "root", "tbf", "rate", "\(mb_s * 8)mbit",
         "burst",
         "\(2 * (Wire.maxMTU + 14))", "limit", "\(1 << 20)",
-      ])
+      ], package: "iproute2")
     isLimited = true
   }
 }

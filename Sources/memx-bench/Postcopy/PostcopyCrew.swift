@@ -2,6 +2,7 @@
 import Console
 import Glibc
 import Links
+import Processes
 import RemoteMemory
 
 /// The processes that run the programs, and what they say.
@@ -24,7 +25,7 @@ final class PostcopyCrew {
   /// - Parameters:
   ///   - programs: how many.
   ///   - arguments: of process `index`, behind the name of the role.
-  init(_ programs: Int, arguments: (_ index: Int) -> [String]) throws(PostcopyFailure) {
+  init(_ programs: Int, arguments: (_ index: Int) -> [String]) throws(RunFailure) {
     isReady = [Bool](repeating: false, count: programs)
     isVerified = isReady
     finished_ns = [UInt64](repeating: 0, count: programs)
@@ -32,7 +33,7 @@ final class PostcopyCrew {
     for index in 0..<programs {
       var ends: [Int32] = [-1, -1]
       guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0
-      else { throw PostcopyFailure("cannot make a socket pair: \(SystemError())") }
+      else { throw RunFailure("cannot make a socket pair: \(SystemError())") }
       defer { close(ends[1]) }
       let channel = LineChannel(ends[0])
       let process = try ChildProcess(
@@ -48,13 +49,13 @@ final class PostcopyCrew {
   func socket(_ index: Int) -> Int32 { members[index].channel.descriptor }
 
   /// Tells every process a line of its own.
-  func tell(_ line: (_ index: Int) -> String) throws(PostcopyFailure) {
+  func tell(_ line: (_ index: Int) -> String) throws(RunFailure) {
     for index in 0..<count where !members[index].channel.send(line(index)) {
-      throw PostcopyFailure("process \(index + 1) of \(count) has ended early")
+      throw RunFailure("process \(index + 1) of \(count) has ended early")
     }
   }
 
-  func waitUntilReady(timeout_s: Int) throws(PostcopyFailure) {
+  func waitUntilReady(timeout_s: Int) throws(RunFailure) {
     try follow(timeout_s: timeout_s, "get ready") { $0.isReady.allSatisfy { $0 } }
   }
 
@@ -64,7 +65,7 @@ final class PostcopyCrew {
   /// - Returns: the monotonic clock when the last one had.
   func waitUntilFinished(
     timeout_s: Int, progress: (Int) -> Void
-  ) throws(PostcopyFailure) -> UInt64 {
+  ) throws(RunFailure) -> UInt64 {
     try follow(timeout_s: timeout_s, "finish") { crew in
       progress(crew.steps.reduce(0, +))
       return crew.finished_ns.allSatisfy { $0 > 0 }
@@ -73,7 +74,7 @@ final class PostcopyCrew {
   }
 
   /// Has every process look at all its data.
-  func verify(timeout_s: Int) throws(PostcopyFailure) {
+  func verify(timeout_s: Int) throws(RunFailure) {
     try tell { _ in "verify" }
     try follow(timeout_s: timeout_s, "verify their data") { $0.isVerified.allSatisfy { $0 } }
   }
@@ -81,17 +82,17 @@ final class PostcopyCrew {
   /// Takes what the processes say until `isDone`.
   private func follow(
     timeout_s: Int, _ what: String, until isDone: (PostcopyCrew) -> Bool
-  ) throws(PostcopyFailure) {
+  ) throws(RunFailure) {
     let end_ns = monotonic_ns() + UInt64(timeout_s) * 1_000_000_000
     while !isDone(self) {
       guard monotonic_ns() < end_ns else {
-        throw PostcopyFailure("the programs did not \(what) within \(timeout_s) s")
+        throw RunFailure("the programs did not \(what) within \(timeout_s) s")
       }
       var polls = (0..<count).map {
         pollfd(fd: isVerified[$0] ? -1 : socket($0), events: Int16(POLLIN), revents: 0)
       }
       guard poll(&polls, nfds_t(polls.count), 100) >= 0 || errno == EINTR else {
-        throw PostcopyFailure("cannot wait for the programs: \(SystemError())")
+        throw RunFailure("cannot wait for the programs: \(SystemError())")
       }
       for index in 0..<count where polls[index].revents != 0 {
         guard members[index].channel.fill() else { throw ended(index) }
@@ -100,24 +101,24 @@ final class PostcopyCrew {
     }
   }
 
-  private func take(_ line: String, from index: Int) throws(PostcopyFailure) {
+  private func take(_ line: String, from index: Int) throws(RunFailure) {
     let words = line.split(separator: " ", maxSplits: 1)
     switch (words.first, words.count > 1 ? words[1] : "") {
     case ("ready", _): isReady[index] = true
     case ("progress", let number): steps[index] = Int(number) ?? steps[index]
     case ("finished", let number): finished_ns[index] = UInt64(number) ?? 0
     case ("verified", _): isVerified[index] = true
-    case ("failed", let why): throw PostcopyFailure("process \(index + 1) of \(count): \(why)")
-    default: throw PostcopyFailure("process \(index + 1) of \(count) says '\(line)'")
+    case ("failed", let why): throw RunFailure("process \(index + 1) of \(count): \(why)")
+    default: throw RunFailure("process \(index + 1) of \(count) says '\(line)'")
     }
   }
 
-  private func ended(_ index: Int) -> PostcopyFailure {
+  private func ended(_ index: Int) -> RunFailure {
     let status = members[index].process.wait()
     let how =
       status & 0x7f == 0
       ? "ended early with exit status \(status >> 8)"
       : "was ended by signal \(status & 0x7f) (\(String(cString: strsignal(status & 0x7f))))"
-    return PostcopyFailure("process \(index + 1) of \(count) \(how)")
+    return RunFailure("process \(index + 1) of \(count) \(how)")
   }
 }

@@ -2,6 +2,7 @@
 import Console
 import Glibc
 import Links
+import Processes
 import RMAP
 import RemoteMemory
 
@@ -37,7 +38,7 @@ struct PostcopyRun {
   /// Runs the programs where they are, in processes that never move.
   ///
   /// - Returns: from the moment at which the others stop to the end of the last, in nanoseconds.
-  func stay(_ progress: (Double) -> Void) throws(PostcopyFailure) -> UInt64 {
+  func stay(_ progress: (Double) -> Void) throws(RunFailure) -> UInt64 {
     let crew = try PostcopyCrew(stopped.states.count) { index in
       ["--pages", "\(stopped.pages)", "--first-steps", "\(stopped.stepsDone[index])"]
         + traceArguments
@@ -88,11 +89,11 @@ struct PostcopyRun {
     let resume_ns = monotonic_ns()
     figures.downtime_ns = resume_ns - stop_ns
     let end_ns: UInt64
-    do throws(PostcopyFailure) {
+    do throws(RunFailure) {
       end_ns = try crew.waitUntilFinished(timeout_s: timeout_s) { progress(fraction($0)) }
     } catch {
       try bed.checkServer()
-      throw memory.report.failure.map { PostcopyFailure("\(error); \($0)") } ?? error
+      throw memory.report.failure.map { RunFailure("\(error); \($0)") } ?? error
     }
     figures.run_ns = end_ns - resume_ns
     if isComplete {
@@ -118,18 +119,18 @@ struct PostcopyRun {
 
   private func waitUntilComplete(
     _ memory: RemoteMemory, _ bed: PostcopyBed
-  ) throws(PostcopyFailure) -> RemoteMemoryReport {
+  ) throws(RunFailure) -> RemoteMemoryReport {
     let end_ns = monotonic_ns() + UInt64(timeout_s) * 1_000_000_000
     while true {
       let report = memory.report
       switch report.phase {
       case .complete: return report
-      case .ended: throw PostcopyFailure("the post-copy failed: \(report.failure ?? "it ended")")
+      case .ended: throw RunFailure("the post-copy failed: \(report.failure ?? "it ended")")
       case .attaching, .moving: break
       }
       try bed.checkServer()
       guard monotonic_ns() < end_ns else {
-        throw PostcopyFailure(
+        throw RunFailure(
           "only \(report.fetched + report.pushed) of \(report.pages) pages have come within \(timeout_s) s"
         )
       }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Console
 import Glibc
+import Processes
 import RMAP
 import Workloads
 
@@ -64,7 +65,7 @@ struct PostcopySource {
       if wantsOrder { recencies.append(try program.recency(after: steps)) }
       let slice = memory + index * program.pages * pageBytes
       guard try !program.run(slice, steps: steps) else {
-        throw PostcopyFailure(
+        throw RunFailure(
           "program \(index + 1) has finished before it is to stop: stop earlier")
       }
       stopped.states.append(program.state)

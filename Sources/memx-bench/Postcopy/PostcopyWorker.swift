@@ -3,6 +3,7 @@ import ArgumentParser
 import CMemx
 import Console
 import Glibc
+import Processes
 import RMAP
 import RemoteMemory
 import Workloads
@@ -64,17 +65,17 @@ struct PostcopyWorker: ParsableCommand {
     var program = try receiveProgram(channel)
     _ = try program.run(memory.base, steps: firstSteps)
     channel.send("ready")
-    guard channel.next() == "go" else { throw PostcopyFailure("nobody said go") }
+    guard channel.next() == "go" else { throw RunFailure("nobody said go") }
     try finish(&program, memory.base, channel)
   }
 
   private func receiveProgram(_ channel: LineChannel) throws -> any MovableProgram {
     guard let line = channel.next(), line.hasPrefix("state "),
       let state = bytes(hexadecimal: line.dropFirst(6))
-    else { throw PostcopyFailure("no state came") }
+    else { throw RunFailure("no state came") }
     let program = try MovableKind.restore(state, trace: trace.map(readTrace))
     guard program.pages == pages else {
-      throw PostcopyFailure("the state is of \(program.pages) pages, not \(pages)")
+      throw RunFailure("the state is of \(program.pages) pages, not \(pages)")
     }
     return program
   }
@@ -91,7 +92,7 @@ struct PostcopyWorker: ParsableCommand {
       channel.send("progress \(program.stepsDone)")
     }
     channel.send("finished \(monotonicNs())")
-    guard channel.next() == "verify" else { throw PostcopyFailure("nobody said verify") }
+    guard channel.next() == "verify" else { throw RunFailure("nobody said verify") }
     try program.verify(memory)
     channel.send("verified")
   }
@@ -100,16 +101,16 @@ struct PostcopyWorker: ParsableCommand {
 /// Reads a trace file.
 func readTrace(_ path: String) throws -> PageTrace {
   let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-  guard descriptor >= 0 else { throw PostcopyFailure("cannot read \(path): \(SystemError())") }
+  guard descriptor >= 0 else { throw RunFailure("cannot read \(path): \(SystemError())") }
   defer { close(descriptor) }
   var bytes: [UInt8] = []
   var chunk = [UInt8](repeating: 0, count: 1 << 16)
   while bytes.count <= PageTrace.bytesMax {
     let count = read(descriptor, &chunk, chunk.count)
     if count < 0, errno == EINTR { continue }
-    guard count >= 0 else { throw PostcopyFailure("cannot read \(path): \(SystemError())") }
+    guard count >= 0 else { throw RunFailure("cannot read \(path): \(SystemError())") }
     if count == 0 { break }
     bytes += chunk[..<count]
   }
-  do { return try PageTrace(bytes) } catch { throw PostcopyFailure("\(path): \(error)") }
+  do { return try PageTrace(bytes) } catch { throw RunFailure("\(path): \(error)") }
 }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import Console
+import Control
+import Processes
+
+extension SourceMigration {
+  /// Suspends the guest and streams what could not be paged out; returns when the guest runs at the target.
+  mutating func transfer(_ channel: TargetChannel) throws(Failure) {
+    let suspended_ns = monotonicNs()
+    let saved = try stream(to: channel)
+    guard saved.succeeded else {
+      // xl lets the domain run on when it cannot save it, and the module takes its pages back.
+      try? serve.remove()
+      throw Failure(.failed, "\(saved.reason); \(request.domain) runs on here")
+    }
+    while true {
+      switch channel.receive(timeout_ms: -1) {
+      case .nothing: continue
+      case .line(let line) where line.word == "resumed":
+        report.downtime_ms = (monotonicNs() - suspended_ns) / 1_000_000
+        report.slots_used = (try? guest.number("used")) ?? 0
+        return
+      case .line(let line) where line.word == "failed":
+        try returnToSource(because: line.values["text"] ?? "it does not say why")
+      case .line(let line):
+        throw uncertain("the target said '\(line.text)', which means nothing here")
+      case .end:
+        throw uncertain("the connection to the target broke before it said how it went")
+      }
+    }
+  }
+
+  /// - Returns: whether the whole guest was written to the channel, and if not why.
+  private mutating func stream(
+    to channel: TargetChannel
+  ) throws(Failure) -> (succeeded: Bool, reason: String) {
+    do throws(RunFailure) {
+      guard channel.send(Line("stream")) else { return (false, "the target is gone") }
+      let (data, messages) = (try Pipe(), try Pipe())
+      let save = try toolstack.save(
+        request.domain, output: data.writeEnd, errors: messages.writeEnd)
+      data.closeWriteEnd()
+      messages.closeWriteEnd()
+      var pump = StreamPump(input: data.readEnd, output: channel.output)
+      var reason: String?
+      pumping: while true {
+        let step = pump.step()
+        switch step {
+        case .end: break pumping
+        case .broken:
+          reason = whyBroken(channel)
+          break pumping
+        case .moved, .idle:
+          if isCancelled() {
+            reason = "cancelled"
+            break pumping
+          }
+        }
+        // What is left of the memory, at most.
+        let gone = (try guest.number("released") ?? 0) + (try guest.number("used") ?? 0)
+        let expected = max(1, 4096 * (report.memory_pages - min(gone, report.memory_pages)))
+        progress(
+          MigrationProgress(
+            phase: .transfer, fraction: Double(pump.bytes) / Double(expected)))
+      }
+      // Without a reader xl fails, and says so to the domain.
+      data.closeReadEnd()
+      if reason != nil { channel.close() }
+      let said = lastLines(messages.readEnd)
+      let status = save.wait()
+      report.residual_bytes = pump.bytes
+      if status == 0, let reason {
+        // The last bytes had gone out, but not to the end of the channel.
+        try toolstack.unpause(domain)
+        return (false, reason)
+      }
+      return (status == 0, reason ?? "xl save failed: \(said)")
+    } catch {
+      throw Failure(.failed, "\(error.description); see xl list for where the domain is")
+    }
+  }
+
+  /// A target that gives up says why before it goes.
+  private func whyBroken(_ channel: TargetChannel) -> String {
+    guard case .line(let line) = channel.receive(timeout_ms: 2000), line.word == "failed" else {
+      return "the connection to the target broke"
+    }
+    return "the target could not restore the guest: \(line.values["text"] ?? "it does not say why")"
+  }
+
+  /// The target has no such guest: it runs on here.
+  private func returnToSource(because reason: String) throws(Failure) -> Never {
+    do throws(RunFailure) {
+      try toolstack.unpause(domain)
+      try serve.remove()
+    } catch {
+      throw Failure(
+        .failed,
+        "the target could not restore the guest (\(reason)), and this host cannot let it run on: "
+          + error.description)
+    }
+    throw Failure(
+      .refused, "the target could not restore the guest: \(reason); \(request.domain) runs on here")
+  }
+
+  /// Two guests with one memory must never run: somebody has to look.
+  private func uncertain(_ what: String) -> Failure {
+    Failure(
+      .failed,
+      "\(what); the domain is kept here, paused. If it does not run at the target: xl unpause "
+        + "\(request.domain). If it does, leave it until its pages have moved.")
+  }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+import Console
+import Control
+import Glibc
+import Testing
+
+@testable import Migration
+
+/// Both ends of a migration over a real pipe, with a shell script in place of `xl` and a XenStore in memory: what
+/// is asked of the toolstack, in which order, and where the guest is when something goes wrong.
+@Suite(.serialized) struct MigrationTests {
+  /// The guest's state: longer than a pipe holds.
+  private static let guest = "exec seq 1 100000"
+
+  private func source(save: String = guest) throws -> MadeUpToolstack {
+    try MadeUpToolstack(domains: ["guest": 5], save: save)
+  }
+
+  private func message<Value>(_ result: Result<Value, Failure>) -> String {
+    guard case .failure(let failure) = result else { return "" }
+    return failure.message
+  }
+
+  @Test func guestMoves() throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack())
+    let (moved, received) = try hosts.migrate()
+    let report = try moved.get()
+    try received.get()
+    #expect(hosts.source.calls == ["domid guest", "save -p guest /proc/self/fd/1", "destroy 5"])
+    #expect(
+      hosts.target.calls == [
+        "info", "domid guest", "restore /proc/self/fd/0", "domid guest",
+      ])
+    #expect(hosts.target.restored == (1...100000).map { "\($0)\n" }.joined())
+    #expect(report.residual_bytes == UInt64(hosts.target.restored.utf8.count))
+    #expect(report.memory_pages == 32768)
+    #expect(report.slots_used == 1200)
+    #expect(report.pages_transferred == 1200)
+    #expect(report.network_fault_percent == 10)
+    #expect(hosts.sourceStore[Hosts.serve + "/state"] == nil, "memxd still serves the domain")
+    let parameters = ["server", "strategy", "rate", "prepare_s"].map {
+      hosts.sourceStore["\(Hosts.guest)/\($0)"]
+    }
+    #expect(parameters == ["52:54:00:12:34:56", "", "0", "120"])
+    #expect(hosts.sourceStore[Hosts.guest + "/token"]?.count == 32)
+  }
+
+  @Test func targetIsFull() throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack(freeMemory_mib: 64))
+    let (moved, _) = try hosts.migrate()
+    #expect(message(moved).contains("64 MiB are free here, 144 MiB are needed"))
+    #expect(message(moved).contains("runs on here"))
+    #expect(hosts.source.calls == ["domid guest"])
+    #expect(hosts.sourceStore[Hosts.guest + "/request"] == nil)
+  }
+
+  @Test func targetHasThatDomain() throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack(domains: ["guest": 3]))
+    #expect(message(try hosts.migrate().source).contains("a domain called guest is here already"))
+  }
+
+  @Test func guestCannotPageOut() throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack(), prepared: "failed")
+    hosts.sourceStore.put(Hosts.guest + "/error", "no swap on it")
+    let (moved, _) = try hosts.migrate()
+    #expect(message(moved).contains("no swap on it"))
+    #expect(hosts.source.calls == ["domid guest"])
+    #expect(hosts.sourceStore[Hosts.guest + "/request"] == "cancel")
+    #expect(hosts.sourceStore[Hosts.serve + "/region"] == nil)
+  }
+
+  @Test func saveFails() throws {
+    let hosts = try Hosts(
+      source: source(save: "echo some; echo cannot suspend >&2; exit 3"),
+      target: MadeUpToolstack(restore: "head -n 1 > /dev/null; exit 1"))
+    let (moved, received) = try hosts.migrate()
+    #expect(message(moved).contains("cannot suspend"))
+    #expect(message(moved).contains("runs on here"))
+    #expect(throws: Failure.self) { try received.get() }
+    #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
+    #expect(hosts.sourceStore[Hosts.serve + "/region"] == nil)
+  }
+
+  @Test(arguments: [1, 100_000])
+  func restoreFails(after lines: Int) throws {
+    let hosts = try Hosts(
+      source: source(),
+      target: MadeUpToolstack(
+        restore: "head -n \(lines) > /dev/null; echo no such kernel >&2; exit 1"))
+    let (moved, received) = try hosts.migrate()
+    #expect(message(moved).contains("no such kernel"))
+    #expect(message(moved).contains("runs on here"))
+    #expect(throws: Failure.self) { try received.get() }
+    // What was saved as a whole is paused; else xl itself lets it run on.
+    #expect(hosts.source.calls.contains("unpause 5") == (lines > 1))
+    #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
+  }
+
+  @Test func cancelledWhileItMoves() throws {
+    // Like xl: it ends when nobody reads the guest any more, and says that the domain runs on.
+    let hosts = try Hosts(
+      source: source(save: "yes; echo resuming domain >&2; exit 1"),
+      target: MadeUpToolstack(restore: "head -n 1 > /dev/null; exit 1"))
+    let source = hosts.source
+    let (moved, received) = try hosts.migrate(isCancelled: {
+      source.calls.contains { $0.hasPrefix("save") }
+    })
+    #expect(message(moved).hasPrefix("cancelled"))
+    #expect(throws: Failure.self) { try received.get() }
+    #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
+  }
+
+  @Test func guestLosesPages() throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack(), end: "failed")
+    hosts.targetStore.put(Hosts.arrived + "/missing", "17")
+    hosts.targetStore.put(Hosts.arrived + "/error", "the server is silent for 30 s")
+    let (moved, _) = try hosts.migrate()
+    #expect(message(moved).contains("lost 17 pages: the server is silent for 30 s"))
+    #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
+  }
+
+  @Test(arguments: [
+    ("/local/domain/0/memx/server", nil, "memxd --xen"),
+    (Hosts.guest + "/version", nil, "no pseudo-paging device"),
+    (Hosts.guest + "/version", "2", "same version"),
+    (Hosts.guest + "/state", "postcopy", "being migrated already"),
+    (Hosts.guest + "/state", "preparing", "being migrated already"),
+  ])
+  func checks(path: String, value: String?, says: String) throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack())
+    if let value { hosts.sourceStore.put(path, value) } else { try hosts.sourceStore.remove(path) }
+    #expect(message(try hosts.migrate().source).contains(says))
+    #expect(hosts.target.calls == [])
+  }
+
+  @Test func nothingAnswersAtTheTarget() throws {
+    let request = MigrationRequest(domain: "guest", channel: ["/bin/sh", "-c", "exit 1"])
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack())
+    var migration = SourceMigration(
+      request, store: hosts.sourceStore, toolstack: hosts.source.toolstack,
+      isCancelled: { false }, progress: { _ in })
+    #expect(throws: Failure.self) { try migration.run() }
+    #expect(hosts.sourceStore[Hosts.guest + "/request"] == nil)
+  }
+}
+
+@Suite struct LineTests {
+  @Test func textIsLastAndKeepsBlanks() throws {
+    let line = Line("failed", ["missing": "3", "text": "no a=b left\nreally"])
+    #expect(line.text == "failed missing=3 text=no a=b left really")
+    let back = try #require(Line(parsing: line.text))
+    #expect(back.word == "failed")
+    #expect(back.number("missing") == 3)
+    #expect(back.values["text"] == "no a=b left really")
+  }
+
+  @Test(arguments: ["", "   ", "a=b", "word value", "word =1", "\u{0}"])
+  func otherForms(text: String) {
+    #expect(text == "\u{0}" || Line(parsing: text) == nil)
+  }
+
+  @Test func readsNoByteTooMany() throws {
+    var ends: [Int32] = [-1, -1]
+    #expect(pipe(&ends) == 0)
+    writeAll(Array("ready\nstream".utf8), to: ends[1])
+    var channel = LineChannel(input: ends[0], output: -1)
+    guard case .line(let line) = channel.receive(timeout_ms: 1000) else {
+      Issue.record("no line")
+      return
+    }
+    #expect(line.word == "ready")
+    var rest = [UInt8](repeating: 0, count: 16)
+    #expect(read(ends[0], &rest, 16) == 6)
+    for end in ends { close(end) }
+  }
+}
