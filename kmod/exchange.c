@@ -22,6 +22,9 @@
 
 #include "memx.h"
 
+/* Frozen, nobody else needs the reserves, and they are soon free again. */
+#define MEMX_FROZEN_GFP (GFP_ATOMIC | __GFP_MEMALLOC | __GFP_NOWARN)
+
 /**
  * memx_gather_init - prepare
  * @gather: all zero
@@ -119,7 +122,10 @@ bool memx_exchange_gather(struct memx_device *dev, struct request *rq)
 		return false;
 	frame = memx_page_take(dev);
 	if (!frame)
+		frame = alloc_page(MEMX_FROZEN_GFP);
+	if (!frame)
 		return false;
+	set_page_private(frame, 0);
 	blk_mq_start_request(rq);
 	/* Whoever makes it full has it emptied, so there is room. */
 	spin_lock_bh(&gather->lock);

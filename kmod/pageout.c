@@ -146,7 +146,6 @@ static int memx_pageout_thread(void *data)
 	unsigned long began = jiffies;
 	const char *why;
 
-	set_user_nice(current, MAX_NICE);
 	WRITE_ONCE(dev->pseudo->balloon.presser, current);
 	why = memx_pageout_gently(pageout);
 	memx_pageout_give(pageout);
