@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * memx: another machine's memory as a block device, over RMAP.
+ * memx: another machine's memory as a block device, over RMAP. rdma.h goes on
+ * where this leads to memx_rdma.
  *
  * main.c      module, list of devices
  * attach.c    the line that makes a device
