@@ -217,6 +217,10 @@ static int memx_attach_parse(struct memx_params *params, char *line)
 		       MEMX_FRAMES_MAX_SLOTS * RMAP_PAGE_BYTES >> 30);
 		return -EINVAL;
 	}
+	/* One tag more is for what the server is told of a post-copy. */
+	if (params->pseudo)
+		params->queue_depth = min(params->queue_depth,
+					  RMAP_MAX_QUEUE_DEPTH - 1U);
 	return 0;
 }
 

@@ -147,7 +147,7 @@ static void memx_disk_slot_free(struct block_device *bdev, unsigned long slot)
 {
 	struct memx_device *dev = bdev->bd_disk->private_data;
 
-	if (memx_is_local(dev))
+	if (dev->map)
 		memx_slots_free(dev, slot, 1);
 }
 

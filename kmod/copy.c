@@ -10,6 +10,7 @@
  * device copies again.
  */
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 
 #include "memx.h"
@@ -66,7 +67,8 @@ bool memx_copy_request(struct memx_device *dev, struct request *rq,
  * map says it has. Reclaim may wait for those, so it must not be waited for.
  *
  * Return: 0; -EINVAL for another line; -EBUSY while a post-copy is under way;
- * -EOPNOTSUPP for a device that does not copy.
+ * -EOPNOTSUPP for a device that does not copy; -ENOMEM when what would come has
+ * no room.
  */
 int memx_copy_back(struct memx_device *dev, const char *line)
 {
@@ -85,6 +87,11 @@ int memx_copy_back(struct memx_device *dev, const char *line)
 	}
 	if (!dev->copies)
 		return -EOPNOTSUPP;
+	if (memx_slots_missing(dev) > si_mem_available()) {
+		pr_err("memx%d: postcopy: %llu pages would come back, and there is room for %ld\n",
+		       dev->id, memx_slots_missing(dev), si_mem_available());
+		return -ENOMEM;
+	}
 	flags = memx_freeze_queue(dev->disk->queue);
 	ret = memx_postcopy_begin(dev, strategy, rate);
 	memx_unfreeze_queue(dev->disk->queue, flags);

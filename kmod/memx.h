@@ -33,11 +33,14 @@
  *   rtnl, memx_links_lock   links and who is on them
  *   memx_devices_lock       the list of devices
  *   memx_cmd.lock           one request; softirqs off
+ *   memx_push_place.lock    one push; softirqs off
  *   memx_slots.locks        what a slot holds; softirqs off
  *   memx_batch.lock         frames being filled; softirqs off
+ *   memx_push.lock          numbers of pushes; softirqs off
  *   memx_device.state_lock  state and session; softirqs off
- * The last four are held for a few instructions each, memx_cmd.lock also
- * while that request's page is copied or summed. None is shared by all pages.
+ * From memx_cmd.lock on they are held for a few instructions each, the first
+ * two also while that request's or push's page is copied or summed. None is
+ * shared by all pages; memx_push.lock is by all pushes, for their numbers.
  */
 #ifndef MEMX_H
 #define MEMX_H

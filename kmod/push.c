@@ -472,7 +472,8 @@ int memx_push_create(struct memx_device *dev)
 	tasklet_setup(&push->tasklet, memx_pushed_tasklet);
 	for (i = 0; i < RMAP_PUSH_WINDOW; i++)
 		spin_lock_init(&push->places[i].lock);
-	dev->push = push;
+	/* Frames are coming already. */
+	smp_store_release(&dev->push, push);
 	return 0;
 }
 

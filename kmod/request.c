@@ -326,7 +326,7 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	session = rcu_dereference(dev->session);
 	if (filled) {
 		memx_cmd_take_out(dev, cmd, BLK_STS_OK);
-	} else if (session && opcode == RMAP_READ && dev->push &&
+	} else if (session && opcode == RMAP_READ && memx_postcopy_is_on(dev) &&
 		   memx_push_is_announced(dev, cmd->slot)) {
 		memx_cmd_begin(cmd, session);
 		cmd->patient = true;

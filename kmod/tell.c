@@ -55,7 +55,7 @@ static int memx_tell(struct memx_device *dev, u32 epoch, struct rmap_hdr *hdr,
 				   READ_ONCE(dev->state) != MEMX_LIVE,
 				   nsecs_to_jiffies(min_t(u64, rto,
 							  NSEC_PER_SEC)) + 1);
-		if (READ_ONCE(tell->done)) {
+		if (smp_load_acquire(&tell->done)) {
 			ret = tell->status;
 			break;
 		}
@@ -106,7 +106,7 @@ void memx_tell_answer(struct memx_device *dev, struct memx_session *session,
 		goto out;
 	tell->status = hdr->status;
 	tell->pages = le64_to_cpu(begun.pages);
-	WRITE_ONCE(tell->done, true);
+	smp_store_release(&tell->done, true);
 	ret = 0;
 out:
 	spin_unlock_bh(&tell->lock);
