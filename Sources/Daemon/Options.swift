@@ -18,7 +18,9 @@ struct ServingOptions: ParsableArguments {
         + " 32 bytes; token=TEXT, the same here, where every user sees it in ps; client=ADDRESS, a client"
         + " that may attach, by its Ethernet or over RDMA its IP address, may be given several times (default: any client); strategy=NAME, which page"
         + " goes next in a post-copy whose client does not say (default: \(RegionConfiguration.defaultStrategy));"
-        + " push_rate=SIZE, the most that a post-copy pushes in a second (default: no limit).",
+        + " push_rate=SIZE, the most that a post-copy pushes in a second (default: no limit);"
+        + " layout=linear, all of its memory set aside at the start, so that clients over RDMA reach it"
+        + " directly (default: scattered).",
       valueName: "name:size[,key=value]…"),
     transform: { try checked { try RegionConfiguration(parsing: $0) }($0) })
   var region: [RegionConfiguration] = []

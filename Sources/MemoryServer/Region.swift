@@ -23,7 +23,7 @@ final class Region: @unchecked Sendable {
       pages.initialize(
         to: try RegionPages(
           configuration.name, slots: configuration.slots, quota: configuration.quota,
-          arena: arena))
+          arena: arena, isLinear: configuration.isLinear))
     } catch {
       pages.deallocate()
       throw error

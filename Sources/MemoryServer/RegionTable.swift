@@ -110,6 +110,10 @@ struct RegionTable: RegionStore, ~Copyable {
     transfers[region]?.pointee.remove(slot, count: count)
   }
 
+  func memory(_ region: Int) -> UnsafeMutableRawBufferPointer? {
+    pages[region].pointee.linearMemory
+  }
+
   func status(_ region: Int) -> RegionStatus {
     RegionStatus(
       slots: pages[region].pointee.slots, stored: UInt64(pages[region].pointee.stored),

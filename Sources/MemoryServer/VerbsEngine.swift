@@ -67,13 +67,22 @@ final class VerbsEngine: Engine {
     memx_thread_name("memx:\(address.host.prefix(10))")
     // Pushes are spaced by microseconds.
     memx_timer_slack(1)
-    var next: VerbsLink? = try VerbsLink(listening: address, options: linkOptions)
+    var next: VerbsLink? = try open()
     var state = EngineReport(link: name)
     ready()
     while let link = next.take() {
       serve(link, &state)
       if !stopping.load(ordering: .acquiring) { next = reopen(&state) }
     }
+  }
+
+  /// Opens the device, and registers the regions that clients may reach directly.
+  private func open() throws -> VerbsLink {
+    var link = try VerbsLink(listening: address, options: linkOptions)
+    for region in regions {
+      if let memory = region.pages.pointee.linearMemory { try link.expose(memory) }
+    }
+    return link
   }
 
   /// Answers frames until the device is gone or `stop` is called.
@@ -92,6 +101,7 @@ final class VerbsEngine: Engine {
     var lastFrame_ns: UInt64 = 0
     var nextTick_ns: UInt64 = 0
     var nextManage_ns: UInt64 = 0
+    var endedSessions: UInt64 = 0
     var isServing = true
 
     while isServing {
@@ -106,11 +116,20 @@ final class VerbsEngine: Engine {
         core.receive(
           frame: frame.bytes, from: frame.source, toGroup: false, now_ns: now_ns, sink: &link)
         count += 1
+        // Before anybody learns that a region is theirs, or free.
+        if core.endedSessions != endedSessions {
+          endedSessions = core.endedSessions
+          link.closeWindows { core.hasSession($0) }
+        }
       }
       // Behind the answers, so that what somebody waits for goes first.
       let pushDue_ns = core.push(now_ns: now_ns, sink: &link)
       link.flush()
       while let peer = link.takeEnded() { core.disconnected(peer) }
+      if core.endedSessions != endedSessions {
+        endedSessions = core.endedSessions
+        link.closeWindows { core.hasSession($0) }
+      }
       core.store.reclaim()
       if count > 0 {
         state.receivedFrames += UInt64(count)
@@ -152,6 +171,7 @@ final class VerbsEngine: Engine {
   ) -> Bool {
     if stopping.load(ordering: .acquiring) { return false }
     core.tick(now_ns: now_ns, ringOverflowed: false)
+    link.closeWindows { core.hasSession($0) }
     core.store.reclaim()
     core.store.publish()
     state.sessions = core.sessions(now_ns: now_ns)
@@ -180,7 +200,7 @@ final class VerbsEngine: Engine {
     var lastFailure: String?
     while !stopping.load(ordering: .acquiring) {
       do {
-        let link = try VerbsLink(listening: address, options: linkOptions)
+        let link = try open()
         logger.notice(
           "link is back", metadata: ["link": "\(name)", "device": "\(link.device)"])
         state.isUp = true

@@ -104,6 +104,7 @@ public struct ClientSession: ~Copyable {
     case have = 0x0A
     case begin = 0x0B
     case end = 0x0E
+    case window = 0x0F
   }
 
   private enum Phase: UInt8 {
@@ -171,6 +172,8 @@ public struct ClientSession: ~Copyable {
   private var pushes = PushReceiver()
   /// Pages that the server was to move when post-copy began; nil before.
   public private(set) var begun: UInt64?
+  /// What the server lets this session reach directly; nil before it was asked, by `.window`.
+  public private(set) var window: MemoryWindow?
   private var mtu: Int
   private let capacity: Int
 
@@ -348,6 +351,12 @@ public struct ClientSession: ~Copyable {
         return
       }
       begun = UInt64(littleEndian: message.payload.loadUnaligned(as: rmap_begun.self).pages)
+    } else if status == .ok, at.pointee.operation == .window {
+      guard let granted = MemoryWindow(message.payload) else {
+        counters.badFrames += 1
+        return
+      }
+      window = granted
     }
     if header.attempt == at.pointee.attempt {
       memx_rtt_sample(&rtt, at.pointee.sent_ns, now_ns)
@@ -478,7 +487,8 @@ public struct ClientSession: ~Copyable {
       at.pointee.attempt = 0
       at.pointee.missing = at.pointee.operation == .read ? Wire.allFragments : 0
       switch at.pointee.operation {
-      case .hint, .have, .begin, .end: finish(UInt16(tag), .refused(.badSession), &completions)
+      case .hint, .have, .begin, .end, .window:
+        finish(UInt16(tag), .refused(.badSession), &completions)
       case .read, .write, .discard, .flush: enqueue(UInt16(tag))
       }
     }
@@ -493,6 +503,7 @@ public struct ClientSession: ~Copyable {
 
   private mutating func attachAgain(now_ns: UInt64) {
     state = .attaching
+    window = nil
     attachID &+= 1
     attachAttempt = 0
     nextAttach_ns = now_ns

@@ -18,6 +18,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable {
   case push = 0x0C
   case pushed = 0x0D
   case end = 0x0E
+  case window = 0x0F
   case error = 0x7F
 
   /// Set in the opcode byte of every reply.
@@ -44,6 +45,7 @@ public enum Status: UInt8, Sendable, CaseIterable {
   case ioError = 12
   case tooMany = 13
   case noStrategy = 14
+  case noWindow = 16
 }
 
 extension Status: CustomStringConvertible {
@@ -65,6 +67,7 @@ extension Status: CustomStringConvertible {
     case .ioError: "the server's store failed"
     case .tooMany: "the server has as many sessions as it may have"
     case .noStrategy: "the server does not know the strategy"
+    case .noWindow: "the region's memory cannot be reached directly over this link"
     }
   }
 }

@@ -129,6 +129,8 @@ public protocol RegionStore: ~Copyable {
   /// Makes the slots read as zeros, whatever incarnation they were written in.
   mutating func clear(_ region: Int, slot: UInt64, count: Int)
   func status(_ region: Int) -> RegionStatus
+  /// The memory of a region whose slots lie one behind the other in registered memory; nil of any other.
+  func memory(_ region: Int) -> UnsafeMutableRawBufferPointer?
 
   // Post-copy: which page goes next is the store's to say.
 
@@ -159,6 +161,7 @@ public protocol RegionStore: ~Copyable {
 
 extension RegionStore where Self: ~Copyable {
   public func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool { one == other }
+  public func memory(_ region: Int) -> UnsafeMutableRawBufferPointer? { nil }
 }
 
 /// Why an ATTACH is not granted.

@@ -84,6 +84,10 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   public internal(set) var counters = ServerCounters()
   public let limits: ServerLimits
 
+  /// Sessions that have ended. A link that let a peer reach memory looks whether the peer still has one when this
+  /// has changed.
+  public private(set) var endedSessions: UInt64 = 0
+
   @usableFromInline let table: UnsafeMutablePointer<Session>
   @usableFromInline let tags: UnsafeMutablePointer<TagState>
   @usableFromInline var active = 0
@@ -210,6 +214,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     case .begin: begin(message, session: index, sink: &sink)
     case .pushed: pushed(message, session: index, now_ns: now_ns)
     case .end: end(message, session: index, sink: &sink)
+    case .window: window(message, session: index, sink: &sink)
     case .keepAlive:
       counters.keepAlives += 1
       reply(.ok, to: header, session: index, sink: &sink)
@@ -643,6 +648,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
       }
     }
     endTransfer(session: index)
+    endedSessions += 1
     store.release(table[index].region)
     table[index] = Session()
     active -= 1
@@ -718,6 +724,11 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
         queueDepth: session.queueDepth, credits: Int(session.credits),
         idle_ms: (now_ns &- session.lastHeard_ns) / 1_000_000)
     }
+  }
+
+  /// Has the peer a session?
+  public func hasSession(_ peer: MACAddress) -> Bool {
+    (0..<limits.maxSessions).contains { table[$0].id != 0 && table[$0].peer == peer }
   }
 
   /// Open sessions now.

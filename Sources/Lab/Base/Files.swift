@@ -38,6 +38,13 @@ enum Files {
 
   /// Writes a file so that a reader sees the old content or the new, never a part.
   static func write(_ text: String, to path: FilePath, executable: Bool = false) throws {
+    try write(text.utf8, to: path, executable: executable)
+  }
+
+  /// Writes a file so that a reader sees the old content or the new, never a part.
+  static func write(
+    _ bytes: some Sequence<UInt8>, to path: FilePath, executable: Bool = false
+  ) throws {
     let part = FilePath("\(path).\(getpid()).part")
     do {
       let file = try FileDescriptor.open(
@@ -45,7 +52,7 @@ enum Files {
         permissions: executable
           ? FilePermissions(rawValue: 0o755) : FilePermissions(rawValue: 0o644)
       )
-      _ = try file.closeAfter { try file.writeAll(text.utf8) }
+      _ = try file.closeAfter { try file.writeAll(bytes) }
     } catch {
       throw LabError("cannot write \(path): \(error)")
     }

@@ -12,18 +12,19 @@ enum Agent {
       [ "$id" = end ] && break
       (
         exec 4>&3 3>&-
-        echo $script | base64 -d > /run/$id.sh
+        job=/run/job-$$-$id
+        echo $script | base64 -d > $job.sh
         (
           exec 4>&-
           echo 0 > /proc/self/oom_score_adj
-          sh -c 'echo $$ > /sys/fs/cgroup/'$group'/cgroup.procs; exec sh /run/'$id'.sh'
-        ) > /run/$id.out 2>&1 < /dev/null
+          sh -c 'echo $$ > /sys/fs/cgroup/'$group'/cgroup.procs; exec sh '$job'.sh'
+        ) > $job.out 2>&1 < /dev/null
         code=$?
-        text=$(base64 -w 0 < /run/$id.out)
-        rm -f /run/$id.sh /run/$id.out
-        until mkdir /run/lock 2> /dev/null; do usleep 1000; done
+        text=$(base64 -w 0 < $job.out)
+        rm -f $job.sh $job.out
+        until mkdir /run/agent-lock 2> /dev/null; do usleep 1000; done
         echo MEMX-EXIT $id $code $text >&4
-        rmdir /run/lock
+        rmdir /run/agent-lock
       ) &
     done
     echo MEMX-END >&3

@@ -9,12 +9,16 @@ actor GuestLink {
     let output: String
   }
 
+  private let name: String
   private var input: Child.Input?
   private var ready: String?
   private var ended = false
   private var sent = 0
   private var waiting: [Int: CheckedContinuation<Reply, any Error>] = [:]
   private var waitingForReady: [CheckedContinuation<String, any Error>] = []
+
+  /// - Parameter name: names the machine in errors.
+  init(name: String) { self.name = name }
 
   func open(_ input: Child.Input) { self.input = input }
 
@@ -38,7 +42,7 @@ actor GuestLink {
   /// The machine has ended: nobody gets an answer any more.
   func close() {
     ended = true
-    let error = LabError("the guest ended")
+    let error = LabError("\(name) ended")
     for continuation in waiting.values { continuation.resume(throwing: error) }
     for continuation in waitingForReady { continuation.resume(throwing: error) }
     waiting = [:]
@@ -51,7 +55,7 @@ actor GuestLink {
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         if ended || Task.isCancelled {
-          continuation.resume(throwing: LabError("the guest ended"))
+          continuation.resume(throwing: LabError("\(name) ended"))
         } else {
           waitingForReady.append(continuation)
         }
@@ -63,7 +67,7 @@ actor GuestLink {
 
   /// Runs a shell script in the guest, in one of its control groups.
   func run(_ script: String, group: String) async throws -> Reply {
-    guard !ended, let input else { throw LabError("the guest ended") }
+    guard !ended, let input else { throw LabError("\(name) ended") }
     sent += 1
     let id = sent
     let line = "\(id) \(group) \(Data(script.utf8).base64EncodedString())\n"

@@ -2,12 +2,13 @@
 
 /// Reads a guest's kernel messages for signs of trouble.
 public enum KernelLog {
-  /// What a healthy kernel never says.
+  /// What a healthy kernel or hypervisor never says.
   static let signs = [
     "BUG:", "Oops", "WARNING:", "Kernel panic", "blocked for more than", "soft lockup",
     "hard LOCKUP", "general protection fault", "rcu: INFO:", "rcu_sched self-detected",
     "refcount_t:", "scheduling while atomic", "list_add corruption", "list_del corruption",
     "page allocation failure", "Bad page", "Out of memory", "unregister_netdevice: waiting",
+    "Panic on CPU", "Xen BUG", "Xen WARN", "domain_crash", "crashed on cpu",
   ]
 
   /// The lines of `log` that are signs of trouble.

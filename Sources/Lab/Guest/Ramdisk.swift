@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// The ramdisk a guest boots from: busybox, kernel modules, ours among them, init.
+/// The ramdisk a machine boots from: busybox, kernel modules, ours among them, init.
 struct Ramdisk: Sendable {
-  /// The modules that guests may load, beside ours.
-  static let modules = [
-    "virtio_pci", "virtio_net", "e1000", "virtio_console", "virtio_blk", "ext4", "crc32c_generic",
-    "crc32c_intel", "sch_netem", "bridge", "veth", "nbd", "aoe", "zram",
-  ]
-
+  let role: Role
   let cache: Cache
   let progress: Progress
 
@@ -22,21 +17,25 @@ struct Ramdisk: Sendable {
       throw LabError("busybox is not installed", remedy: "run tools/setup")
     }
     var fingerprint = Fingerprint()
-    fingerprint.add(Init.script)
+    fingerprint.add(Init.script(for: role))
     fingerprint.add(Agent.script)
-    fingerprint.add(Self.modules.joined(separator: " "))
+    fingerprint.add(role.modules.joined(separator: " "))
     for module in modules { fingerprint.add(try Files.read(module)) }
     let key = fingerprint.text
-    let entry = try await cache.entry("ramdisks/\(kernel.release)/\(key)") { directory in
-      progress.note("ramdisk for \(kernel.release): making")
+    let place = "ramdisks/\(kernel.release)/\(role.rawValue)"
+    let entry = try await cache.entry("\(place)/\(key)") { directory in
+      progress.note("ramdisk of a \(role.rawValue) for \(kernel.release): making")
       let tree = directory.appending("tree")
       for name in ["bin", "dev", "etc", "proc", "sys", "run", "tmp", "programs", "root"] {
         try Files.makeDirectory(tree.appending(name))
       }
       try await Command.run(["cp", "-L", busybox.string, tree.appending("bin/busybox").string])
-      try Files.write(Init.script, to: tree.appending("init"), executable: true)
+      try Files.write(Init.script(for: role), to: tree.appending("init"), executable: true)
       try Files.write(Agent.script, to: tree.appending("bin/memx-agent"), executable: true)
-      for (link, target) in [("lib64", "programs/lib64"), ("usr", "programs/usr")] {
+      for (link, target) in [
+        ("lib64", "programs/lib64"), ("usr", "programs/usr"),
+        ("etc/libibverbs.d", "../programs/etc/libibverbs.d"),
+      ] {
         try await Command.run(["ln", "-s", target, tree.appending(link).string])
       }
       try await addModules(of: kernel, and: modules, to: tree)
@@ -48,7 +47,7 @@ struct Ramdisk: Sendable {
         ], in: tree)
       try await Command.run(["rm", "-rf", tree.string])
     }
-    try await cache.prune("ramdisks/\(kernel.release)", keeping: [key])
+    try await cache.prune(place, keeping: [key])
     return entry.appending("ramdisk.gz")
   }
 
@@ -66,7 +65,7 @@ struct Ramdisk: Sendable {
     for name in ["modules.builtin", "modules.order"] {
       try await Command.run(["cp", kernel.modules.appending(name).string, target.string])
     }
-    for file in try await dependencies(of: Self.modules, in: kernel) {
+    for file in try await dependencies(of: role.modules, in: kernel) {
       let name = FilePath(file).lastComponent?.string ?? ""
       try await Command.run(["cp", file, target.string])
       if name.hasSuffix(".xz") {

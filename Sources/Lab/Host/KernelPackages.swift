@@ -75,20 +75,7 @@ public struct KernelPackages: Sendable {
   private func unpack(_ release: String, into directory: FilePath) async throws {
     var packages = ["linux-image-\(release)", "linux-headers-\(release)"]
     packages += try await headerParts(of: "linux-headers-\(release)")
-    let download = directory.appending("download")
-    try Files.makeDirectory(download)
-    try await Command.run(["chmod", "777", download.string])
-    let fetched = try await Command.outcome(
-      ["apt-get", "-q", "download"] + packages, in: download, timeout: .seconds(600))
-    guard fetched.succeeded else {
-      throw LabError(
-        "cannot fetch \(packages.joined(separator: ", ")):\n\(fetched.tail())",
-        remedy: "run ‘apt-get update’ and try again")
-    }
-    for package in Files.names(in: download) where package.hasSuffix(".deb") {
-      try await Command.run(["dpkg", "-x", download.appending(package).string, directory.string])
-    }
-    try await Command.run(["rm", "-rf", download.string])
+    try await Packages.unpack(packages, into: directory)
     try pointInside(directory, release: release)
   }
 

@@ -26,20 +26,40 @@ public struct Lab: Sendable {
 
   /// Makes whatever is missing to boot guests of a series.
   ///
-  /// - Parameter withModule: whether the guests get the modules of this repository.
+  /// - Parameters:
+  ///   - withModule: whether the guests get the modules of this repository.
+  ///   - withRDMA: whether they get what RDMA needs.
   /// - Throws: ``LabError`` when something cannot be fetched or built.
-  public func parts(for series: KernelSeries, withModule: Bool = true) async throws -> Parts {
+  public func parts(
+    for series: KernelSeries, withModule: Bool = true, withRDMA: Bool = false
+  ) async throws -> Parts {
     let kernel = try await kernel(series)
-    var modules: [FilePath] = []
-    for source in withModule ? ModuleSource.allCases : [] {
-      modules.append(
-        try await ModuleBuild(source, cache: cache, progress: progress).module(for: kernel))
-    }
+    let modules = withModule ? try await modules(for: kernel) : []
     return Parts(
       kernel: kernel,
       accelerator: try await Accelerator.usable(cache: cache, kernel: kernel, progress: progress),
-      ramdisk: try await Ramdisk(cache: cache, progress: progress)
-        .archive(for: kernel, modules: modules),
-      programs: try await Programs(cache: cache, progress: progress).image())
+      ramdisk: try await ramdisk(of: withRDMA ? .rdma : .guest, for: kernel, modules: modules),
+      programs: try await programs(withRDMA ? .rdma : .guest))
+  }
+
+  /// The modules of this repository for a kernel.
+  func modules(for kernel: Kernel) async throws -> [FilePath] {
+    var modules: [FilePath] = []
+    for source in ModuleSource.allCases {
+      modules.append(
+        try await ModuleBuild(source, cache: cache, progress: progress).module(for: kernel))
+    }
+    return modules
+  }
+
+  /// The ramdisk of a machine.
+  func ramdisk(of role: Role, for kernel: Kernel, modules: [FilePath]) async throws -> FilePath {
+    try await Ramdisk(role: role, cache: cache, progress: progress)
+      .archive(for: kernel, modules: modules)
+  }
+
+  /// The disk with a machine's programs.
+  func programs(_ set: ProgramSet) async throws -> FilePath {
+    try await Programs(set: set, cache: cache, progress: progress).image()
   }
 }

@@ -3,8 +3,6 @@ import SystemPackage
 
 /// The ramdisk with nothing but `tools/guest/touches.c`, linked statically, as init.
 struct TouchRamdisk: Sendable {
-  private static let compiler = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s"]
-
   let cache: Cache
   let progress: Progress
 
@@ -12,17 +10,13 @@ struct TouchRamdisk: Sendable {
   ///
   /// - Throws: ``LabError`` when the program does not build.
   func archive() async throws -> FilePath {
-    let source = Repository.root.appending("tools/guest/touches.c")
-    var fingerprint = Fingerprint()
-    fingerprint.add(try Files.read(source))
-    fingerprint.add(Self.compiler.joined(separator: " "))
-    let key = fingerprint.text
+    let program = try await StaticPrograms(cache: cache, progress: progress).file(of: "touches")
+    let key = program.removingLastComponent().lastComponent?.string ?? ""
     let entry = try await cache.entry("touches/\(key)") { directory in
       progress.note("ramdisk with touches: making")
       let tree = directory.appending("tree")
       try Files.makeDirectory(tree)
-      try await Command.run(
-        Self.compiler + ["-o", tree.appending("init").string, source.string])
+      try await Command.run(["cp", program.string, tree.appending("init").string])
       try await Command.run(
         [
           "sh", "-ec", "find . | cpio --quiet -o -H newc -R 0:0 | gzip -1 > \"$1\"", "sh",

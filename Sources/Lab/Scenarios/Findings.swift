@@ -18,6 +18,11 @@ actor Findings {
     if !holds { fail(text()) }
   }
 
+  /// Ends a scenario that found something wrong.
+  func throwFailures() throws {
+    if !failures.isEmpty { throw LabError(failures.joined(separator: "\n")) }
+  }
+
   /// A measured value.
   func set(_ name: String, _ value: Report.Value) {
     values.removeAll { $0.name == name }

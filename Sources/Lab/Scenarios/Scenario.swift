@@ -9,25 +9,63 @@ public struct Scenario: Sendable {
   public let summary: String
   /// The kernel it runs on when none is asked for.
   public let series: KernelSeries
-  /// Whether guests need memx.ko.
-  let usesModule: Bool
-  let body: @Sendable (Bed, Findings) async throws -> Void
+  private let body: @Sendable (Stage) async throws -> Void
 
+  /// Where a scenario is played.
+  private struct Stage: Sendable {
+    let lab: Lab
+    let series: KernelSeries
+    let logs: FilePath?
+    let findings: Findings
+  }
+
+  /// A scenario with guests of QEMU's.
+  ///
+  /// - Parameters:
+  ///   - usesModule: whether guests need memx.ko.
+  ///   - usesRDMA: whether they need RDMA devices.
   init(
     _ name: String, _ summary: String, series: KernelSeries = .v6_12, usesModule: Bool = true,
+    usesRDMA: Bool = false,
     body: @escaping @Sendable (Bed, Findings) async throws -> Void
   ) {
     self.name = name
     self.summary = summary
     self.series = series
-    self.usesModule = usesModule
-    self.body = body
+    self.body = { stage in
+      try await Bed.with(
+        stage.lab, stage.series, withModule: usesModule, withRDMA: usesRDMA, logs: stage.logs
+      ) { bed in
+        await stage.findings.set("kernel", .text(bed.parts.kernel.release))
+        await stage.findings.set("accelerator", .text(bed.parts.accelerator.rawValue))
+        try await body(bed, stage.findings)
+        try await stage.findings.throwFailures()
+      }
+    }
+  }
+
+  /// A scenario with Xen hosts.
+  init(
+    xen name: String, _ summary: String, series: KernelSeries = .v6_1,
+    body: @escaping @Sendable (XenBed, Findings) async throws -> Void
+  ) {
+    self.name = name
+    self.summary = summary
+    self.series = series
+    self.body = { stage in
+      try await XenBed.with(stage.lab, stage.series, logs: stage.logs) { bed in
+        await stage.findings.set("kernel", .text(bed.parts.guestKernel.release))
+        await stage.findings.set("accelerator", .text(bed.parts.accelerator.rawValue))
+        try await body(bed, stage.findings)
+        try await stage.findings.throwFailures()
+      }
+    }
   }
 
   /// All scenarios.
   public static let all: [Scenario] = [
     .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .boot,
-    .remoteSwapNBD,
+    .remoteSwapNBD, .xenBoot, .rdmaPages,
   ]
 
   /// Runs it.
@@ -43,13 +81,7 @@ public struct Scenario: Sendable {
     let findings = Findings(progress: lab.progress)
     let start = ContinuousClock.now
     do {
-      try await Bed.with(lab, series, withModule: usesModule, logs: logs) { bed in
-        await findings.set("kernel", .text(bed.parts.kernel.release))
-        await findings.set("accelerator", .text(bed.parts.accelerator.rawValue))
-        try await body(bed, findings)
-        let failures = await findings.failures
-        if !failures.isEmpty { throw LabError(failures.joined(separator: "\n")) }
-      }
+      try await body(Stage(lab: lab, series: series, logs: logs, findings: findings))
     } catch {
       await findings.fail("\(error)")
     }

@@ -112,6 +112,7 @@ extension VerbsLink {
     connections[entry].phase = .ending
     connections[entry].progress_ns = now_ns
     memx_verbs_disconnect(connections[entry].handle)
+    closeWindow(entry)
     endedPeers[endedCount] = peer(of: entry)
     endedCount += 1
   }

@@ -129,6 +129,10 @@ extension VerbsLink: FrameSink {
       connections[entry].underWay -= 1
       if connections[entry].phase != .ending { connections[entry].progress_ns = now_ns }
       if completion.status != 0 { disconnect(entry) }
+    } else if completion.id >> 32 == Work.oneSided {
+      finished[finishedCount] = Finished(id: index, status: completion.status)
+      finishedCount += 1
+      if completion.status != 0 { disconnect(0) }
     } else if completion.status != 0, let entry = numbers.find(completion.connection) {
       disconnect(entry)
     }

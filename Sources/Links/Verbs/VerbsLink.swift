@@ -65,6 +65,8 @@ public struct VerbsLink: ~Copyable {
     /// When the last of them was acknowledged, or the first sent; of an ending one, when it ended.
     var progress_ns: UInt64 = 0
     var hasGathered = false
+    /// What the other end may reach.
+    var window: OpaquePointer?
   }
 
   /// As it was given.
@@ -112,6 +114,13 @@ public struct VerbsLink: ~Copyable {
   var openBytes = 0
   var openConnection = 0
   var openPeer = MACAddress(value: 0)
+
+  /// Memory that windows can be opened on.
+  var exposed: [ExposedMemory] = []
+
+  // One-sided operations of a client's, done.
+  let finished: UnsafeMutablePointer<Finished>
+  var finishedCount = 0
 
   // Connections that have ended since they were last asked for.
   let endedPeers: UnsafeMutablePointer<MACAddress>
@@ -219,6 +228,7 @@ public struct VerbsLink: ~Copyable {
     sendOwners.initialize(repeating: Self.nobody, count: options.sends)
     dirty = .allocate(capacity: options.connections)
     endedPeers = .allocate(capacity: options.connections)
+    finished = .allocate(capacity: max(1, options.oneSided))
     for index in 0..<options.receives { post(receive: index) }
   }
 
@@ -226,11 +236,13 @@ public struct VerbsLink: ~Copyable {
     if isServer {
       for index in 0..<options.connections where connections[index].phase != .free {
         memx_verbs_disconnect(connections[index].handle)
+        if let window = connections[index].window { _ = memx_verbs_close_window(window) }
         memx_verbs_destroy(connections[index].handle)
       }
     } else {
       memx_verbs_disconnect(connections[0].handle)
     }
+    for memory in exposed { memx_verbs_deregister(memory.handle) }
     receiveBuffers.free()
     sendBuffers.free()
     memx_verbs_close(verbs)
@@ -241,6 +253,7 @@ public struct VerbsLink: ~Copyable {
     sendOwners.deallocate()
     dirty.deallocate()
     endedPeers.deallocate()
+    finished.deallocate()
   }
 
   // MARK: What it is like

@@ -12,7 +12,7 @@ struct RmapError: Error, CustomStringConvertible {
 struct RmapClient<Port: ClientPort & ~Copyable>: ~Copyable {
   var port: Port
   var session: ClientSession
-  private let busyPoll_ns: UInt64
+  let busyPoll_ns: UInt64
   private let link: String
   let mtu: Int
 
@@ -70,9 +70,7 @@ struct RmapClient<Port: ClientPort & ~Copyable>: ~Copyable {
   ///
   /// - Returns: seconds from the first request to the last answer.
   @discardableResult
-  mutating func run(_ load: inout PageLoad, _ phase: LoadPhase, duration_s: Double?) throws
-    -> Double
-  {
+  mutating func run(_ load: inout PageLoad, _ phase: LoadPhase, duration_s: Double?) -> Double {
     let start_ns = monotonic_ns()
     let end_ns = duration_s.map { start_ns + UInt64($0 * 1e9) } ?? .max
     var lastFrame_ns = start_ns
@@ -117,10 +115,12 @@ struct RmapClient<Port: ClientPort & ~Copyable>: ~Copyable {
     port.flush()
   }
 
-  private mutating func maintain(now_ns: UInt64) {
-    if let server = port.maintain(now_ns: now_ns) {
-      session.reconnected(to: server, now_ns: now_ns)
-    }
+  /// Looks after the connection; whether there is a new one.
+  @discardableResult
+  mutating func maintain(now_ns: UInt64) -> Bool {
+    guard let server = port.maintain(now_ns: now_ns) else { return false }
+    session.reconnected(to: server, now_ns: now_ns)
+    return true
   }
 }
 

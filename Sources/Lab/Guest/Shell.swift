@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A machine that runs a scenario's commands: a guest, dom0 of a Xen host, a guest of one.
+public protocol Shell: Sendable {
+  /// The line to its agent.
+  var agent: AgentLine { get }
+}
+
+extension Shell {
+  /// Runs a shell script to its end, whatever its exit code.
+  ///
+  /// - Throws: ``LabError`` when it does not end in time or the machine ends.
+  public func outcome(
+    _ script: String, in group: Guest.Group = .agent, timeout: Duration = .seconds(60)
+  ) async throws -> Guest.Outcome {
+    try await agent.outcome(script, in: group, timeout: timeout)
+  }
+
+  /// Runs a shell script which must succeed.
+  ///
+  /// - Returns: what it printed, without white space at the ends.
+  @discardableResult
+  public func run(
+    _ script: String, in group: Guest.Group = .agent, timeout: Duration = .seconds(60)
+  ) async throws -> String {
+    let outcome = try await outcome(script, in: group, timeout: timeout)
+    guard outcome.succeeded else {
+      throw LabError(
+        "‘\(script)’ in \(agent.name) ended with \(outcome.code): \(outcome.text)")
+    }
+    return outcome.text
+  }
+
+  /// Waits until a condition, a shell command, holds there.
+  public func until(_ condition: String, timeout: Duration = .seconds(60)) async throws {
+    try await run("until \(condition); do usleep 50000; done", timeout: timeout)
+  }
+
+  /// All kernel messages up to now.
+  public func kernelLog() async throws -> String { try await run("dmesg") }
+
+  /// Brings the network card up and waits for its carrier.
+  public func linkUp() async throws {
+    try await run("ip link set eth0 up")
+    try await until("[ \"$(cat /sys/class/net/eth0/carrier 2>/dev/null)\" = 1 ]")
+  }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// A paravirtual guest of a Xen host, wherever it is at the time.
+///
+/// Its agent is reached over TCP from the namespace: the guest keeps its address when it moves, and the
+/// connection lives on.
+public final class XenGuest: Shell {
+  /// What a guest is made of.
+  public struct Configuration: Sendable {
+    /// Tells guests apart: 1, 2, ….
+    public var number = 1
+    /// Memory, in MiB.
+    public var memory_mib = 192
+    /// Virtual processors.
+    public var processors = 1
+    /// Words added to the kernel's command line.
+    public var kernelWords: [String] = []
+
+    public init(memory_mib: Int = 192, processors: Int = 1) {
+      self.memory_mib = memory_mib
+      self.processors = processors
+    }
+
+    /// The domain's name, the same on every host.
+    public var name: String { "d\(number)" }
+    /// Its address in the lab's network.
+    public var address: String { XenNetwork.address(guest: number) }
+
+    /// What `xl create` takes.
+    var text: String {
+      let words =
+        ["console=hvc0", "loglevel=7", "rootfstype=ramfs", "lab_address=\(address)"] + kernelWords
+      return """
+        name = "\(name)"
+        type = "pv"
+        kernel = "/guests/vmlinux"
+        ramdisk = "/guests/ramdisk.gz"
+        extra = "\(words.joined(separator: " "))"
+        memory = \(memory_mib)
+        vcpus = \(processors)
+        on_poweroff = "destroy"
+        on_reboot = "destroy"
+        on_crash = "preserve"
+        vif = ['mac=00:16:3e:6d:78:0\(number),bridge=\(Dom0.bridge)']
+        disk = ['phy:/dev/vdc,xvda,r']
+        """
+    }
+  }
+
+  public let configuration: Configuration
+  public let agent: AgentLine
+
+  private init(configuration: Configuration, agent: AgentLine) {
+    self.configuration = configuration
+    self.agent = agent
+  }
+
+  private static let port = 7
+
+  /// The kernel's modules it needs as a guest.
+  static let modules = ["xen-netfront", "xen-blkfront", "crc32c_generic", "ext4"]
+
+  /// The part of init that sets the network up and lets the agent be reached over it, by one connection
+  /// or more.
+  static let start = """
+    until [ -e /sys/class/net/eth0 ]; do usleep 10000; done
+    ip link set eth0 mtu 9000 up
+    ip addr add $lab_address/24 dev eth0
+    nc -ll -p \(port) -e sh -c 'exec memx-agent 3<&0'
+    poweroff -f
+
+    """
+
+  /// Creates a guest on a host and waits until it takes commands.
+  ///
+  /// - Throws: ``LabError`` with the end of its console when it does not get there in time.
+  static func create(
+    _ configuration: Configuration, on host: XenHost, in namespace: Namespace, directory: FilePath
+  ) async throws -> XenGuest {
+    let name = configuration.name
+    try await host.run(
+      """
+      cat > /run/\(name).cfg << 'END'
+      \(configuration.text)
+      END
+      xl create /run/\(name).cfg
+      """, timeout: .seconds(60))
+    do {
+      return XenGuest(
+        configuration: configuration,
+        agent: try await connect(configuration, in: namespace, directory: directory))
+    } catch {
+      let console = (try? await host.console(of: name)) ?? ""
+      throw LabError(
+        "\(error); its console ended with:\n"
+          + console.split(whereSeparator: \.isNewline).suffix(15).joined(separator: "\n"))
+    }
+  }
+
+  /// Connects to the agent as soon as it can be.
+  private static func connect(
+    _ configuration: Configuration, in namespace: Namespace, directory: FilePath
+  ) async throws -> AgentLine {
+    let address = "\(configuration.address) \(port)"
+    return try await AgentLine.start(
+      "guest \(configuration.name)",
+      namespace.command([
+        "sh", "-c",
+        "until busybox nc -w 1 \(address) < /dev/null | grep -q MEMX; do sleep 0.2; done;"
+          + " exec busybox nc \(address)",
+      ]), log: directory.appending("agent.log"), timeout: .seconds(120))
+  }
+
+  /// Powers the guest off, and waits until nothing is left of it on the host where it is.
+  func powerOff(on host: XenHost) async throws {
+    try await run("(sleep 1; poweroff -f) > /dev/null 2>&1 &")
+    try await host.until(
+      "! xl domid \(configuration.name) > /dev/null 2>&1", timeout: .seconds(60))
+    await agent.kill()
+  }
+}
