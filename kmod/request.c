@@ -15,6 +15,7 @@
  * work the same way.
  */
 #include <linux/bitmap.h>
+#include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/overflow.h>
@@ -131,6 +132,7 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 		.fragments = cmd->missing,
 		.count = cpu_to_le32(cmd->count),
 	};
+	bool made = true;
 	unsigned int i;
 
 	/* Until its frame is sent; for good if there is no memory for one. */
@@ -139,24 +141,33 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 		WRITE_ONCE(dev->oldest_sent_ns, now);
 
 	if (cmd->opcode != RMAP_WRITE) {
-		memx_burst_add(dev, session, burst, &hdr, NULL, 0);
+		made = memx_burst_add(dev, session, burst, &hdr, NULL, 0);
 	} else if (memx_payload_is_zero(cmd->rq)) {
 		hdr.fragments = RMAP_ALL_FRAGMENTS;
 		if (!cmd->attempt)
 			memx_count(dev, MEMX_ZERO_PAGES);
-		memx_burst_add(dev, session, burst, &hdr, NULL, 0);
+		made = memx_burst_add(dev, session, burst, &hdr, NULL, 0);
 	} else if (session->mtu >= RMAP_WHOLE_PAGE_MTU) {
 		hdr.fragments = RMAP_ALL_FRAGMENTS;
 		hdr.length = cpu_to_le16(RMAP_PAGE_BYTES);
-		memx_burst_add(dev, session, burst, &hdr, cmd->rq, 0);
+		made = memx_burst_add(dev, session, burst, &hdr, cmd->rq, 0);
 	} else {
 		for (i = 0; i < RMAP_FRAGMENTS; i++) {
 			hdr.fragments = 1 << i;
 			hdr.length = cpu_to_le16(memx_fragment_bytes(i));
-			memx_burst_add(dev, session, burst, &hdr, cmd->rq,
-				       i * RMAP_FRAGMENT_BYTES);
+			made &= memx_burst_add(dev, session, burst, &hdr,
+					       cmd->rq,
+					       i * RMAP_FRAGMENT_BYTES);
 		}
 	}
+	WRITE_ONCE(cmd->unsent, !made);
+}
+
+/* May it have to be sent again? */
+static bool memx_cmd_is_watched(const struct memx_device *dev,
+				const struct memx_cmd *cmd)
+{
+	return !dev->transport->is_reliable || READ_ONCE(cmd->unsent);
 }
 
 /* Somebody waits for what is asked of the server. */
@@ -182,9 +193,12 @@ static void memx_cmd_send_again(struct memx_device *dev,
 				struct memx_cmd *cmd, struct memx_burst *burst,
 				u64 now)
 {
-	if (cmd->attempt < U8_MAX)
-		cmd->attempt++;
-	memx_count(dev, MEMX_RETRANSMITS);
+	/* What has never left is not sent again, but for the first time. */
+	if (!dev->transport->is_reliable) {
+		if (cmd->attempt < U8_MAX)
+			cmd->attempt++;
+		memx_count(dev, MEMX_RETRANSMITS);
+	}
 	memx_cmd_send(dev, session, cmd, burst, now);
 }
 
@@ -323,7 +337,8 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 		spin_lock(&batch->lock);
 		memx_cmd_send(dev, session, cmd, &batch->burst, now);
 		spin_unlock(&batch->lock);
-		memx_timer_within(dev, memx_rto_now_ns(dev));
+		if (memx_cmd_is_watched(dev, cmd))
+			memx_timer_within(dev, memx_rto_now_ns(dev));
 	} else {
 		/* An earlier session's, so the next one sends it. */
 		cmd->attempt = 0;
@@ -392,6 +407,7 @@ void memx_requests_sent(struct memx_device *dev, const u16 *tags,
 	for (i = 0; i < count; i++)
 		WRITE_ONCE(dev->cmds[tags[i]].sent_ns, now);
 }
+EXPORT_SYMBOL_GPL(memx_requests_sent);
 
 /**
  * memx_requests_resend - send what is outstanding under a new session
@@ -423,6 +439,16 @@ void memx_requests_resend(struct memx_device *dev)
 	memx_burst_send(dev, &burst);
 	memx_timer_within(dev, memx_rto_now_ns(dev));
 }
+
+/**
+ * memx_requests_hurry - there is memory again for messages that had none
+ * @dev: the device
+ */
+void memx_requests_hurry(struct memx_device *dev)
+{
+	memx_timer_within(dev, 0);
+}
+EXPORT_SYMBOL_GPL(memx_requests_hurry);
 
 /**
  * memx_requests_fail - end all outstanding requests with an error
@@ -497,7 +523,8 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 	for_each_set_bit(tag, dev->outstanding, dev->queue_depth) {
 		struct memx_cmd *cmd = &dev->cmds[tag];
 		u64 sent = READ_ONCE(cmd->sent_ns);
-		u64 due = sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
+		u64 due = dev->transport->is_reliable ? 0 :
+			sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
 
 		if (READ_ONCE(cmd->patient)) {
 			due = READ_ONCE(cmd->started_ns) +
@@ -516,6 +543,8 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 			next = min(next, due - now);
 			continue;
 		}
+		if (!memx_cmd_is_watched(dev, cmd))
+			continue;
 		if (READ_ONCE(cmd->attempt) >= MEMX_SILENCE_SENDS - 1)
 			oldest_started = min(oldest_started,
 					     READ_ONCE(cmd->started_ns));
@@ -561,7 +590,8 @@ void memx_requests_overtaken(struct memx_device *dev)
 {
 	struct memx_rtt rtt = memx_rtt_read(dev);
 
-	if (!memx_rtt_overtaken(&rtt, READ_ONCE(dev->oldest_sent_ns)) ||
+	if (dev->transport->is_reliable ||
+	    !memx_rtt_overtaken(&rtt, READ_ONCE(dev->oldest_sent_ns)) ||
 	    test_and_set_bit_lock(0, &dev->scanning))
 		return;
 	memx_requests_scan(dev, false);

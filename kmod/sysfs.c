@@ -19,6 +19,7 @@ static ssize_t attach_show(memx_class_const struct class *class,
 		"  region=NAME link=IFNAME [server=MAC] [token=TEXT] [size=BYTES]\n"
 		"  [queue_depth=1..%d] [mtu=%d..%d] [timeout_s=1..%d] [id=N]\n"
 		"Without server= any server that has the region is found.\n"
+		"Over RDMA: link=rdma:ADDRESS[:PORT] [device=NAME] [ib_port=N] [gid_index=N]\n"
 		"For pseudo-paging: mode=pseudo, with region= or size=.\n"
 		"To detach: echo 1 > /sys/block/memxN/memx/detach\n",
 		RMAP_MAX_QUEUE_DEPTH, RMAP_MIN_MTU, RMAP_MAX_MTU,
@@ -155,7 +156,20 @@ static u32 memx_session_id(struct memx_device *dev, bool mtu)
 
 MEMX_SHOW(region, "%s", dev->region);
 MEMX_SHOW(link, "%s", dev->params.link);
-MEMX_SHOW(server, "%pM", dev->server);
+
+static ssize_t server_show(struct memx_device *dev, int which, char *buf)
+{
+	char text[MEMX_SERVER_NAME_BYTES];
+
+	dev->transport->server_name(dev, text, sizeof(text));
+	return sysfs_emit(buf, "%s\n", text);
+}
+
+static struct memx_attribute memx_attr_server = {
+	.attr = { .name = "server", .mode = 0444 },
+	.show = server_show,
+};
+
 MEMX_SHOW(session, "0x%08x", memx_session_id(dev, false));
 MEMX_SHOW(incarnation, "0x%016llx", READ_ONCE(dev->incarnation));
 MEMX_SHOW(mtu, "%u", memx_session_id(dev, true));
