@@ -77,6 +77,7 @@ struct memx_slot_lock {
  * @pooled: how many
  * @pool_closed: nothing is put in
  * @refill: fills the pool
+ * @filler: the task that does so now, or NULL
  */
 struct memx_slots {
 	struct memx_slot *slot;
@@ -92,6 +93,7 @@ struct memx_slots {
 	unsigned int pooled;
 	bool pool_closed;
 	struct work_struct refill;
+	struct task_struct *filler;
 };
 
 static spinlock_t *memx_slot_lock(struct memx_slots *map, u64 slot)
@@ -571,11 +573,12 @@ static void memx_pool_refill(struct work_struct *work)
 	struct memx_slots *map = container_of(work, struct memx_slots, refill);
 	bool more = true;
 
+	WRITE_ONCE(map->filler, current);
 	while (more) {
 		struct page *page = alloc_page(MEMX_REFILL_GFP);
 
 		if (!page)
-			return;
+			break;
 		spin_lock_bh(&map->pool_lock);
 		more = !map->pool_closed && map->pooled < MEMX_POOL_PAGES;
 		if (more) {
@@ -586,6 +589,18 @@ static void memx_pool_refill(struct work_struct *work)
 		if (!more)
 			__free_page(page);
 	}
+	WRITE_ONCE(map->filler, NULL);
+}
+
+/**
+ * memx_pool_fills - whether the current task fills the pool
+ * @dev: the device
+ *
+ * Return: whether it does.
+ */
+bool memx_pool_fills(const struct memx_device *dev)
+{
+	return READ_ONCE(dev->map->filler) == current;
 }
 
 /**
