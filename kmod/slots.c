@@ -128,6 +128,14 @@ static struct page *memx_slot_set(struct memx_slots *map,
 	return old;
 }
 
+/* A slot is freed or written, so what is missing of it need not come. */
+static void memx_slot_outdate(struct memx_device *dev,
+			      const struct memx_slot *slot)
+{
+	if (slot->state == MEMX_SLOT_REMOTE && memx_postcopy_is_on(dev))
+		memx_count(dev, MEMX_OUTDATED_PAGES);
+}
+
 /* After the lock: what memx_slot_set() has left to do. */
 static void memx_slot_settle(struct memx_device *dev, struct page *old,
 			     bool gone)
@@ -196,6 +204,7 @@ void memx_slot_put(struct memx_device *dev, u64 slot, struct page *page)
 	bool gone;
 
 	spin_lock_bh(memx_slot_lock(map, slot));
+	memx_slot_outdate(dev, held);
 	old = memx_slot_set(map, held,
 			    page ? MEMX_SLOT_LOCAL : MEMX_SLOT_EMPTY, page,
 			    &gone);
@@ -268,6 +277,7 @@ void memx_slots_free(struct memx_device *dev, u64 slot, u64 count)
 		bool gone;
 
 		spin_lock_bh(memx_slot_lock(map, slot));
+		memx_slot_outdate(dev, held);
 		old = memx_slot_set(map, held, MEMX_SLOT_EMPTY, NULL, &gone);
 		spin_unlock_bh(memx_slot_lock(map, slot));
 		memx_slot_settle(dev, old, gone);
