@@ -173,7 +173,7 @@ int memx_device_create(const struct memx_params *params)
 	if (params->pseudo) {
 		dev->copies = params->region[0];
 		ret = memx_slots_create(dev, dev->slots) ?:
-		      memx_push_create(dev);
+		      memx_late_create(dev) ?: memx_push_create(dev);
 		if (ret)
 			goto close;
 	}
@@ -212,6 +212,7 @@ leave:
 put_memalloc:
 	memx_memalloc_put();
 	memx_push_destroy(dev);
+	memx_late_destroy(dev);
 	memx_slots_destroy(dev);
 free_requests:
 	memx_requests_destroy(dev);
@@ -278,6 +279,7 @@ void memx_device_destroy(struct memx_device *dev)
 	memx_session_close(dev);
 	memx_link_leave(dev);
 	memx_push_destroy(dev);
+	memx_late_destroy(dev);
 	memx_slots_destroy(dev);
 	memx_requests_destroy(dev);
 	destroy_workqueue(dev->workqueue);

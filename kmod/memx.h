@@ -9,6 +9,7 @@
  * request.c   requests on the wire: sending, sending again, replies
  * payload.c   a request's page as bytes
  * slots.c     pseudo-paging: what each slot holds
+ * late.c      ... when writes to them end
  * copy.c      pseudo-paging by copying to a server
  * pseudo.c    migration of a Xen guest, as the guest sees it
  * pageout.c   ... paging out for it
@@ -541,6 +542,7 @@ struct memx_pseudo {
 };
 #endif
 
+struct memx_late;
 struct memx_link;
 struct memx_push;
 struct memx_slots;
@@ -593,6 +595,7 @@ enum memx_slot_state {
  * @timer: looks for lost requests while any are outstanding
  * @batches: frames that queue_rq fills
  * @map: what slots hold, NULL when the device is not for pseudo-paging
+ * @late: writes that are done, NULL when @map is
  * @push: what the server pushes, NULL when @map is
  * @tell: what the server is told of a post-copy
  * @postcopy: the post-copy
@@ -664,6 +667,7 @@ struct memx_device {
 	struct memx_batch batches[1 << MEMX_BATCH_BITS];
 
 	struct memx_slots *map;
+	struct memx_late *late;
 	struct memx_push *push;
 	struct memx_tell tell;
 	struct memx_postcopy postcopy;
@@ -920,12 +924,20 @@ void memx_debugfs_exit(void);
 void memx_debugfs_add(struct memx_device *dev);
 void memx_debugfs_remove(struct memx_device *dev);
 
+/* late.c */
+int memx_late_create(struct memx_device *dev);
+void memx_late_destroy(struct memx_device *dev);
+void memx_late_add(struct memx_device *dev, struct request *rq);
+void memx_late_batch(struct memx_device *dev);
+void memx_late_end(struct memx_device *dev);
+
 #ifdef CONFIG_XEN_PV
 /* pseudo.c */
 int memx_pseudo_begin(struct memx_device *dev);
 void memx_pseudo_end(struct memx_device *dev);
 void memx_pseudo_prepare(struct memx_device *dev,
 			 const struct memx_migration *migration);
+void memx_pseudo_progress(struct memx_device *dev);
 void memx_pseudo_prepared(struct memx_device *dev);
 void memx_pseudo_cancel(struct memx_device *dev);
 void __printf(2, 3) memx_pseudo_refuse(struct memx_device *dev,
