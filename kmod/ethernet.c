@@ -298,7 +298,7 @@ void memx_burst_drop(struct memx_burst *burst)
 	__skb_queue_purge(&burst->ready);
 }
 
-/* A frame with one message, whose payload is copied, for messages that are rare. */
+/* A frame with one message, whose payload is copied: for those that are rare. */
 static struct sk_buff *memx_frame_message(struct memx_device *dev,
 					  struct net_device *netdev,
 					  const u8 *server,
