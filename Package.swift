@@ -148,7 +148,10 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "DaemonTests",
-      dependencies: ["Daemon", "TestSupport", "memxd", argumentParser, logging, lifecycle],
+      dependencies: [
+        "Daemon", "MemoryServer", "RMAP", "Xen", "TestSupport", "memxd", argumentParser, logging,
+        lifecycle,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "RemoteMemoryTests",

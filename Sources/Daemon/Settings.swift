@@ -47,9 +47,10 @@ package struct Settings {
 
   /// One line for people.
   package var summary: String {
-    let regions = server.regions.map { "\($0.name) \($0.byteCount) bytes" }.joined(separator: ", ")
+    var regions = server.regions.map { "\($0.name) \($0.byteCount) bytes" }
+    if xen { regions.append("Xen guests'") }
     return
-      "links \(server.links.joined(separator: ", ")); regions \(regions)\(xen ? ", Xen guests" : "");"
+      "links \(server.links.joined(separator: ", ")); regions \(regions.joined(separator: ", "));"
       + " memory \(server.memoryBytes) bytes; http \(http)"
   }
 }

@@ -189,6 +189,7 @@ extension ServerStatus.Region {
     try container.encode(stored_pages, forKey: .stored_pages)
     try container.encode(reserved_bytes, forKey: .reserved_bytes)
     try container.encode(incarnation, forKey: .incarnation)
+    try container.encodeIfPresent(domain, forKey: .domain)
     try container.encode(session, forKey: .session)
   }
 }

@@ -7,6 +7,14 @@ enum ServePaths {
   /// A directory for each domain that is to be served.
   static let serve = "/local/domain/0/memx/serve"
 
+  /// The domain that a directory is named after; nil for a name that is no guest's number.
+  static func domain(_ name: some StringProtocol) -> Int? {
+    Int(name).flatMap { (1..<firstReserved).contains($0) && "\($0)" == name ? $0 : nil }
+  }
+
+  /// From here on domain numbers have special meanings (`DOMID_FIRST_RESERVED`).
+  private static let firstReserved = 0x7FF0
+
   /// What memxd is to do for a domain, and says of it.
   static func serve(_ domain: Int) -> String { "\(serve)/\(domain)" }
 

@@ -25,6 +25,8 @@ package final class XenRegions {
 
   /// How often progress is written at most.
   private static let progress_ns: UInt64 = 1_000_000_000
+  /// Of 10 ms each; an engine takes 50 ms.
+  private static let dropTries = 500
 
   /// Begins to watch XenStore.
   package init(
@@ -57,13 +59,13 @@ package final class XenRegions {
     guard path.hasPrefix(ServePaths.serve + "/") else {
       // At the start, and when the whole directory went.
       let names = try store.list(ServePaths.serve) ?? []
-      toLookAt.formUnion(names.compactMap { Int($0) })
+      toLookAt.formUnion(names.compactMap { ServePaths.domain($0) })
       toLookAt.formUnion(domains.keys)
       return
     }
     let words = path.dropFirst(ServePaths.serve.count + 1).split(separator: "/")
     // What memxd itself writes there is no news.
-    guard let domain = Int(words[0]),
+    guard let domain = ServePaths.domain(words[0]),
       words.count == 1 || words[1] == "region" || words[1] == "token"
     else { return }
     toLookAt.insert(domain)
@@ -80,13 +82,15 @@ package final class XenRegions {
     }
   }
 
-  /// Has every region go, and waits until the engines have given them back.
+  /// Has every region go, and waits for the engines to give them back.
   package func dropAll() {
     for domain in domains.keys { drop(domain) }
     domains = [:]
-    while !leaving.isEmpty {
+    var tries = 0
+    while !leaving.isEmpty, tries < Self.dropTries {
       usleep(10_000)
       leaving.removeAll { server.withdraw($0) }
+      tries += 1
     }
   }
 
@@ -110,16 +114,24 @@ package final class XenRegions {
       // An earlier memxd has served it to the end.
       domains[domain]!.order = order
     }
-    guard order != domains[domain]!.order || !isThere else { return true }
+    let wasThere = domains[domain]!.region != nil || domains[domain]!.state == .waiting
+    guard order != domains[domain]!.order || !isThere && wasThere else { return true }
     drop(domain)
     // The region that comes may have the name of one that leaves.
     guard leaving.isEmpty else { return false }
-    let isComplete = domains[domain]!.state == .complete
+    // After the end nothing more comes of an order, whatever becomes of the domain.
+    if domains[domain]!.state == .complete, order?.region == domains[domain]!.order?.region {
+      domains[domain]!.order = order
+      return true
+    }
     if domains[domain]!.order != nil { domains[domain]!.before = RegionProgress() }
     domains[domain]!.order = order
-    guard let order else { return true }
+    guard let order else {
+      domains[domain]!.state = .waiting
+      return true
+    }
     guard isThere else {
-      if !isComplete { try fail(domain, "the domain is gone") }
+      try fail(domain, "the domain is gone")
       return true
     }
     try begin(domain, order)
@@ -188,7 +200,8 @@ package final class XenRegions {
   ) throws(StoreError) -> ForeignPages {
     guard let root = ServePaths.parse(root: text) else {
       throw StoreError(
-        "the guest says '\(text)' instead of frame and generation of its tree's root")
+        "the guest says \(text.prefix(40).debugDescription) instead of frame and generation of its tree's"
+          + " root")
     }
     let tree = try FrameTree(
       root: root.frame, of: domain, generation: root.generation, limit: limit, mapper: mapper)
@@ -236,6 +249,8 @@ package final class XenRegions {
   }
 
   private func fail(_ domain: Int, _ reason: String) throws(XenError) {
+    // XenStore takes 4 KiB, path included.
+    let reason = String(reason.prefix(1000))
     domains[domain]!.state = .failed
     logger.error(
       "cannot serve a domain's frames", metadata: ["domain": "\(domain)", "reason": "\(reason)"])

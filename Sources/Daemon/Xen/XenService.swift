@@ -93,7 +93,15 @@ package final class XenService: Service {
   /// Serves until the end, or until the connection breaks: then all regions go, and are found again in XenStore.
   private func serve(_ store: any TransactionalXenStore) throws(XenError) {
     let regions = try XenRegions(store: store, mapper: mapper, server: server, logger: logger)
-    defer { regions.dropAll() }
+    do { try serve(store, regions) } catch {
+      regions.dropAll()
+      throw error
+    }
+  }
+
+  private func serve(
+    _ store: any TransactionalXenStore, _ regions: XenRegions
+  ) throws(XenError) {
     var published: MACAddress?
     while !shouldEnd {
       if let address = server.engineReports.first?.address, address.value != 0,
