@@ -33,7 +33,8 @@ struct XenLabTests {
     let good = Self.image(payload: [1, 2, 3])
     var unmarked = good
     unmarked[0x202] = 0
-    for image in [[], Array(good.prefix(0x240)), unmarked, Self.image(payload: [], version: 0x207)] {
+    for image in [[], Array(good.prefix(0x240)), unmarked, Self.image(payload: [], version: 0x207)]
+    {
       #expect { try UncompressedKernel.payload(of: image) } throws: {
         "\($0)".contains("header")
       }

@@ -72,6 +72,23 @@ struct MovedPrograms: Sendable {
       """, timeout: timeout)
   }
 
+  /// After pages were lost: no program may have read anything else than what it had written, and those
+  /// that touched a lost page were ended.
+  func expectErrors(_ findings: Findings) async throws {
+    try await guest.run("touch /run/enough; echo > /run/check")
+    try await guest.until(
+      "! pidof holding > /dev/null || grep -q -e verified -e wrong /run/held",
+      timeout: .seconds(120))
+    let held = try await guest.run("tail -n 1 /run/held")
+    await findings.expect(!held.contains("wrong"), "memory of known content: \(held)")
+    let sorted = try await sorted.value
+    await findings.expect(
+      !Workload.foundWrongData(sorted), "wrong data instead of errors: \(sorted.text)")
+    let seen = try await watcher.seen()
+    await watcher.stop()
+    await findings.expect(seen.wrong == 0, "\(seen.wrong) answers were wrong")
+  }
+
   /// Waits until questions are answered again, checks everything, and ends the programs.
   func finish(_ findings: Findings) async throws {
     let before = try await watcher.seen()
