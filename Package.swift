@@ -120,6 +120,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["CTestSupport", "RMAP", "Links", "Telemetry"],
       path: "Tests/Support", swiftSettings: strict),
+    .testTarget(name: "LinksTests", dependencies: ["Links", "RMAP"], swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
     .testTarget(

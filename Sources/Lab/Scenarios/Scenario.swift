@@ -65,7 +65,7 @@ public struct Scenario: Sendable {
   /// All scenarios.
   public static let all: [Scenario] = [
     .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .boot, .remoteSwapNBD,
-    .xenBoot, .rdmaPages,
+    .xenBoot, .rdmaPages, .rdmaBadDays,
   ]
 
   /// Runs it.
