@@ -11,7 +11,8 @@ import Testing
       titles == [
         "ATTACH", "reply to ATTACH", "READ", "reply to READ", "WRITE, fragment 0",
         "WRITE, fragment 1", "WRITE, fragment 2", "reply to WRITE", "WRITE of zeros", "DISCARD",
-        "ERROR", "HINT", "HAVE", "BEGIN", "reply to BEGIN", "PUSH", "PUSHED", "END",
+        "ERROR", "HINT", "HAVE", "BEGIN", "reply to BEGIN", "PUSH", "PUSHED", "END", "WINDOW",
+        "reply to WINDOW",
       ])
   }
 
