@@ -249,6 +249,8 @@ struct RegionTable: RegionStore, ~Copyable {
   /// Frees replaced pages, and gives back regions without a session; every frame that pointed to their
   /// pages has been sent.
   mutating func reclaim() {
+    // An attach may have come to nothing; its region must not be kept from going.
+    if found != nil { found = nil }
     for index in 0..<regionCount where claimed[index] {
       if index < arenaCount { pages[index].pointee.reclaim() }
       guard ending[index] else { continue }
