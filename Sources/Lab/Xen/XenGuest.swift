@@ -109,7 +109,7 @@ public final class XenGuest: Shell {
         "sh", "-c",
         "until busybox nc -w 1 \(address) < /dev/null | grep -q MEMX; do sleep 0.2; done;"
           + " exec busybox nc \(address)",
-      ]), log: directory.appending("agent.log"), timeout: .seconds(120))
+      ]), log: directory.appending("agent.log"), timeout: .seconds(180))
   }
 
   /// Powers the guest off, and waits until nothing is left of it on the host where it is.
