@@ -120,6 +120,7 @@ enum memx_stat {
 	MEMX_ANNOUNCED_FAULTS,
 	MEMX_FETCHED_PAGES,
 	MEMX_PUSHED_PAGES,
+	MEMX_OUTDATED_PAGES,
 	MEMX_UNWANTED_PUSHES,
 	MEMX_REPEATED_PUSHES,
 	MEMX_RX_NOMEM,
@@ -807,6 +808,7 @@ void memx_page_give(struct memx_device *dev, struct page *page);
 bool memx_pool_put(struct memx_device *dev, struct page *page);
 void memx_pool_close(struct memx_device *dev, struct list_head *pages);
 void memx_pool_open(struct memx_device *dev);
+bool memx_pool_fills(const struct memx_device *dev);
 
 /* session.c */
 void memx_session_init(struct memx_device *dev);

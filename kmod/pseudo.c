@@ -300,6 +300,7 @@ static int memx_pseudo_freeze(struct device *device)
 	/* Reclaim may be in other tasks too; none is in a request after this. */
 	blk_mq_quiesce_queue(dev->disk->queue);
 	memx_exchange_set(dev, false);
+	memx_late_end(dev);
 	left = memx_exchange_settle(dev);
 	squeezed = jiffies;
 

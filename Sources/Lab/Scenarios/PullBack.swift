@@ -180,11 +180,10 @@ struct PseudoDevice: Sendable {
     let after = try await counters()
     let pushed = after.pushed - before.pushed
     let fetched = after.fetched - before.fetched
-    // A workload that has ended has freed what it did not need any more.
-    let works = try await guest.outcome("pidof memx-bench").succeeded
+    let outdated = after.outdated - before.outdated
     await findings.expect(
-      pushed + fetched == missing || (!works && pushed + fetched < missing),
-      "\(missing) pages were away; \(pushed) were pushed and \(fetched) fetched")
+      pushed + fetched + outdated == missing,
+      "\(missing) pages were away; \(pushed) were pushed, \(fetched) fetched, \(outdated) outdated")
     _ = try Workload.measured(try await workload)
     for name in ["errors", "lost_pages"] {
       let count = try await device.counter(name)
@@ -196,7 +195,10 @@ struct PseudoDevice: Sendable {
       reconnects: try await device.counter("reconnects"), event: happened)
   }
 
-  private func counters() async throws -> (pushed: Int, fetched: Int) {
-    (try await device.counter("pushed_pages"), try await device.counter("fetched_pages"))
+  private func counters() async throws -> (pushed: Int, fetched: Int, outdated: Int) {
+    (
+      try await device.counter("pushed_pages"), try await device.counter("fetched_pages"),
+      try await device.counter("outdated_pages")
+    )
   }
 }
