@@ -59,7 +59,8 @@ public struct Scenario: Sendable {
 
   /// All scenarios.
   public static let all: [Scenario] = [
-    .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .boot,
+    .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
+    .boot,
     .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
     .xenLostSource,
   ]
