@@ -88,7 +88,10 @@ final class VerbsEngine: Engine {
   private func open() throws -> VerbsLink {
     var link = try VerbsLink(listening: address, options: linkOptions)
     for region in regions {
-      if let memory = region.pages.pointee.linearMemory { try link.expose(memory) }
+      guard case .arena(let pages) = region.pages, let memory = pages.pointee.linearMemory else {
+        continue
+      }
+      try link.expose(memory)
     }
     return link
   }

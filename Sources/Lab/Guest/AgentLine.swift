@@ -7,13 +7,18 @@ import SystemPackage
 public final class AgentLine: Sendable {
   /// Names the machine in messages.
   public let name: String
+  /// How long a command may take for which nothing else is said.
+  let patience: Duration
   /// The kernel release that the machine reported.
   let release: String
   private let child: Child
   private let link: GuestLink
 
-  private init(name: String, release: String, child: Child, link: GuestLink) {
+  private init(
+    name: String, patience: Duration, release: String, child: Child, link: GuestLink
+  ) {
     self.name = name
+    self.patience = patience
     self.release = release
     self.child = child
     self.link = link
@@ -23,7 +28,7 @@ public final class AgentLine: Sendable {
   ///
   /// - Throws: ``LabError`` when it does not get there in time.
   static func start(
-    _ name: String, _ argv: [String], log: FilePath, timeout: Duration
+    _ name: String, _ argv: [String], log: FilePath, patience: Duration, timeout: Duration
   ) async throws -> AgentLine {
     let link = GuestLink(name: name)
     let child = try await Child.start(
@@ -31,7 +36,8 @@ public final class AgentLine: Sendable {
     await link.open(child.input)
     do {
       let release = try await within(timeout, "\(name) to boot") { try await link.untilReady() }
-      return AgentLine(name: name, release: release, child: child, link: link)
+      return AgentLine(
+        name: name, patience: patience, release: release, child: child, link: link)
     } catch {
       await child.stop()
       throw error
@@ -40,11 +46,11 @@ public final class AgentLine: Sendable {
 
   /// Runs a shell script to its end.
   func outcome(
-    _ script: String, in group: Guest.Group, timeout: Duration
+    _ script: String, in group: Guest.Group, timeout: Duration?
   ) async throws -> Guest.Outcome {
     let link = link
     let title = script.split(separator: "\n").first.map(String.init) ?? ""
-    let reply = try await within(timeout, "‘\(title)’ in \(name)") {
+    let reply = try await within(timeout ?? patience, "‘\(title)’ in \(name)") {
       try await link.run(script, group: group.rawValue)
     }
     return Guest.Outcome(code: reply.code, output: reply.output)

@@ -38,10 +38,13 @@ public final class Guest: Shell {
 
   /// Boots a machine and waits until it takes commands.
   ///
-  /// - Parameter name: names it in messages.
+  /// - Parameters:
+  ///   - name: names it in messages.
+  ///   - patience: how long a command may take for which nothing else is said.
   /// - Throws: ``LabError`` with the end of the console when it does not get there in time.
   static func boot(
-    _ argv: [String], name: String = "the guest", directory: FilePath, timeout: Duration
+    _ argv: [String], name: String = "the guest", directory: FilePath,
+    patience: Duration = .seconds(60), timeout: Duration
   ) async throws -> Guest {
     try Files.makeDirectory(directory)
     try await Command.run([
@@ -50,7 +53,7 @@ public final class Guest: Shell {
     do {
       return Guest(
         agent: try await AgentLine.start(
-          name, argv, log: directory.appending("qemu.log"), timeout: timeout),
+          name, argv, log: directory.appending("qemu.log"), patience: patience, timeout: timeout),
         directory: directory)
     } catch {
       let console = (try? Files.readText(directory.appending("console.log"))) ?? ""

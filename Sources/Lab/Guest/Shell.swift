@@ -9,9 +9,10 @@ public protocol Shell: Sendable {
 extension Shell {
   /// Runs a shell script to its end, whatever its exit code.
   ///
+  /// - Parameter timeout: how long it may take; the machine's ``AgentLine/patience`` when nil.
   /// - Throws: ``LabError`` when it does not end in time or the machine ends.
   public func outcome(
-    _ script: String, in group: Guest.Group = .agent, timeout: Duration = .seconds(60)
+    _ script: String, in group: Guest.Group = .agent, timeout: Duration? = nil
   ) async throws -> Guest.Outcome {
     try await agent.outcome(script, in: group, timeout: timeout)
   }
@@ -21,7 +22,7 @@ extension Shell {
   /// - Returns: what it printed, without white space at the ends.
   @discardableResult
   public func run(
-    _ script: String, in group: Guest.Group = .agent, timeout: Duration = .seconds(60)
+    _ script: String, in group: Guest.Group = .agent, timeout: Duration? = nil
   ) async throws -> String {
     let outcome = try await outcome(script, in: group, timeout: timeout)
     guard outcome.succeeded else {
@@ -32,7 +33,7 @@ extension Shell {
   }
 
   /// Waits until a condition, a shell command, holds there.
-  public func until(_ condition: String, timeout: Duration = .seconds(60)) async throws {
+  public func until(_ condition: String, timeout: Duration? = nil) async throws {
     try await run("until \(condition); do usleep 50000; done", timeout: timeout)
   }
 

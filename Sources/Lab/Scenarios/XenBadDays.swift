@@ -72,7 +72,7 @@ extension Scenario {
       bed.namespace.command([
         try Repository.product("memx-bench").string, "rmap", "--link", XenNetwork.bridge,
         "--server", source.machine.macAddress, "--region", region, "--token", "forged",
-      ]), timeout: .seconds(60))
+      ]))
     await findings.expect(
       !outcome.succeeded && outcome.output.contains("may not attach"),
       "a forged attach ended with \(outcome.code) ‘\(outcome.tail())’")

@@ -19,7 +19,7 @@ extension Scenario {
       try await guest.missing(.seconds(300)) { $0 > 0 }
       try await source.killMemxd()
       try await guest.until(
-        "[ \"$(cat \(XenGuest.device)/xen/migration)\" = failed ]", timeout: .seconds(120))
+        "[ \"$(cat \(XenGuest.device)/xen/migration)\" = failed ]")
       let lost = try await guest.missing()
       await findings.set("lost_pages", .count(lost))
       await findings.expect(lost > 0, "no page was lost")

@@ -46,7 +46,7 @@ extension Scenario {
           !outcome.succeeded && outcome.output.contains("runs on here"),
           "cancelled while \(state): memxctl ended with \(outcome.code) ‘\(outcome.text)’")
         try await source.until(
-          "xenstore-read \(guest.store(in: source))/state | grep -q idle", timeout: .seconds(120))
+          "xenstore-read \(guest.store(in: source))/state | grep -q idle")
         let checked = try await programs.check()
         await findings.expect(
           checked == "verified", "cancelled while \(state): memory of known content: \(checked)")
@@ -73,7 +73,7 @@ extension XenHost {
       \(configuration.text)
       END
       xl create -p /run/filler.cfg
-      """, timeout: .seconds(120))
+      """)
     return configuration.name
   }
 }

@@ -44,7 +44,7 @@ extension XenGuest {
 
   /// The guest must have all of its memory.
   func expectMemory(_ memory_kib: Int, _ findings: Findings) async throws {
-    try await until("[ $(cat \(Self.device)/xen/released_pages) = 0 ]", timeout: .seconds(60))
+    try await until("[ $(cat \(Self.device)/xen/released_pages) = 0 ]")
     let after_kib = try await self.memory_kib()
     await findings.expect(
       after_kib == memory_kib, "the guest has \(after_kib) KiB of memory, not \(memory_kib)")

@@ -21,7 +21,7 @@ extension XenHost {
         usleep 100000
         [ -e /proc/$(cat /run/memxd.pid) ] && [ $((n += 1)) -lt 600 ] || exit 1
       done
-      """, timeout: .seconds(120))
+      """)
     guard told.succeeded else {
       throw LabError(
         "memxd on \(machine.name) did not get ready:\n"

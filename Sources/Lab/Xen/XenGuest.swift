@@ -85,7 +85,7 @@ public final class XenGuest: Shell {
       \(configuration.text)
       END
       xl create /run/\(name).cfg
-      """, timeout: .seconds(60))
+      """)
     do {
       return XenGuest(
         configuration: configuration,
@@ -109,14 +109,15 @@ public final class XenGuest: Shell {
         "sh", "-c",
         "until busybox nc -w 1 \(address) < /dev/null | grep -q MEMX; do sleep 0.2; done;"
           + " exec busybox nc \(address)",
-      ]), log: directory.appending("agent.log"), timeout: .seconds(120))
+      ]), log: directory.appending("agent.log"), patience: XenMachine.patience,
+      timeout: .seconds(180))
   }
 
   /// Powers the guest off, and waits until nothing is left of it on the host where it is.
   func powerOff(on host: XenHost) async throws {
     try await run("(sleep 1; poweroff -f) > /dev/null 2>&1 &")
     try await host.until(
-      "! xl domid \(configuration.name) > /dev/null 2>&1", timeout: .seconds(60))
+      "! xl domid \(configuration.name) > /dev/null 2>&1")
     await agent.kill()
   }
 }

@@ -23,7 +23,8 @@ public final class XenHost: Shell {
       machine: machine,
       dom0: try await Guest.boot(
         namespace.command(machine.commandLine(parts, directory: directory)),
-        name: "dom0 of \(machine.name)", directory: directory, timeout: .seconds(180)))
+        name: "dom0 of \(machine.name)", directory: directory,
+        patience: XenMachine.patience, timeout: .seconds(300)))
   }
 
   /// The domains of guests there: those that run, and remains of those that moved away.

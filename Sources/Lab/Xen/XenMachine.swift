@@ -10,6 +10,10 @@ public struct XenMachine: Sendable {
   /// Physical processors.
   public var processors = 1
 
+  /// How long a command may take for which nothing else is said: a hypervisor that is emulated on a busy
+  /// machine takes its time.
+  static let patience = Duration.seconds(240)
+
   /// dom0's memory, in MiB.
   static let dom0Memory_mib = 512
 

@@ -36,7 +36,7 @@ struct MovedPrograms: Sendable {
       holding \(sizes.held_mib) /tmp/held \(sizes.file_mib) <> /run/check > /run/held 2>&1 &
       pulse serve \(port) \(sizes.table_mib) \(period_ms) > /run/pulse 2>&1 &
       """, in: .work)
-    try await guest.until("grep -q filled /run/held", timeout: .seconds(120))
+    try await guest.until("grep -q filled /run/held")
     let watcher = try await PulseWatcher.start(
       bed.parts.pulse,
       [guest.configuration.address, "\(port)", "\(sizes.table_mib)", "\(period_ms)"],
@@ -77,8 +77,7 @@ struct MovedPrograms: Sendable {
   func expectErrors(_ findings: Findings) async throws {
     try await guest.run("touch /run/enough; echo > /run/check")
     try await guest.until(
-      "! pidof holding > /dev/null || grep -q -e verified -e wrong /run/held",
-      timeout: .seconds(120))
+      "! pidof holding > /dev/null || grep -q -e verified -e wrong /run/held")
     let held = try await guest.run("tail -n 1 /run/held")
     await findings.expect(!held.contains("wrong"), "memory of known content: \(held)")
     let sorted = try await sorted.value
