@@ -341,7 +341,7 @@ static int memx_status_to_errno(u8 status)
 /* Tags that the disk does not have. */
 static unsigned int memx_session_own_tags(const struct memx_device *dev)
 {
-	return dev->params.pseudo;
+	return dev->params.pseudo + dev->transport->own_tags;
 }
 
 /*
@@ -506,7 +506,10 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 		return -ETIMEDOUT;
 	}
 	tries->doubted = false;
-	return memx_session_adopt(dev, tries->mtu);
+	ret = memx_session_adopt(dev, tries->mtu);
+	if (!ret && dev->transport->opened)
+		dev->transport->opened(dev);
+	return ret;
 }
 
 /**
