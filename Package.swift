@@ -96,7 +96,8 @@ let package = Package(
     .target(
       name: "Daemon",
       dependencies: [
-        "MemoryServer", "Telemetry", argumentParser, logging, lifecycle, signals, http, system,
+        "MemoryServer", "PageStore", "RMAP", "Links", "Xen", "CMemx", "Telemetry", argumentParser,
+        logging, lifecycle, signals, http, system,
       ],
       swiftSettings: strict),
     .target(name: "Console", swiftSettings: strict),
@@ -128,8 +129,10 @@ let package = Package(
 
     .target(name: "CTestSupport", path: "Tests/CTestSupport", cSettings: c),
     .target(
-      name: "TestSupport", dependencies: ["CTestSupport", "RMAP", "Links", "Telemetry"],
+      name: "TestSupport",
+      dependencies: ["CTestSupport", "CRMAP", "RMAP", "Links", "Telemetry", "Xen"],
       path: "Tests/Support", swiftSettings: strict),
+    .testTarget(name: "LinksTests", dependencies: ["Links", "RMAP"], swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
     .testTarget(
@@ -139,15 +142,21 @@ let package = Package(
     .testTarget(
       name: "PrepagingTests", dependencies: ["Prepaging", "CTestSupport"], swiftSettings: strict),
     .testTarget(
-      name: "PageStoreTests", dependencies: ["PageStore", "RMAP", "TestSupport", system],
+      name: "PageStoreTests",
+      dependencies: ["PageStore", "CRMAP", "RMAP", "TestSupport", system],
       swiftSettings: strict),
     .testTarget(
       name: "MemoryServerTests",
-      dependencies: ["MemoryServer", "CTestSupport", "TestSupport", "memxd", logging],
+      dependencies: [
+        "MemoryServer", "PageStore", "RMAP", "CTestSupport", "TestSupport", "memxd", logging,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "DaemonTests",
-      dependencies: ["Daemon", "TestSupport", "memxd", argumentParser, logging, lifecycle],
+      dependencies: [
+        "Daemon", "MemoryServer", "RMAP", "Xen", "TestSupport", "memxd", argumentParser, logging,
+        lifecycle,
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "RemoteMemoryTests",
@@ -166,7 +175,7 @@ let package = Package(
       name: "SimulationTests", dependencies: ["Simulation", "RMAP", "Prepaging", "Workloads"],
       swiftSettings: strict),
     .testTarget(
-      name: "LabTests", dependencies: ["Lab", "memxd", "memx-lab", system], swiftSettings: strict),
+      name: "LabTests", dependencies: ["Lab", "memxd", "memx-bench", "memx-lab", system], swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),
     .testTarget(
       name: "ControlTests",

@@ -23,6 +23,11 @@
 
 /* When the hypervisor has no frames. */
 #define MEMX_BALLOON_RETRY HZ
+/*
+ * What a page is worth to the kernel's shrinkers, where a usual object is worth
+ * 2: mild pressure must not undo all the time what paging out has gained.
+ */
+#define MEMX_BALLOON_SEEKS 16
 /* How many pages the OOM killer is offered. */
 #define MEMX_BALLOON_OOM_PAGES 1024
 
@@ -192,15 +197,17 @@ void memx_balloon_thaw(struct memx_balloon *balloon)
 }
 
 /*
- * The page-out thread makes pressure itself, and kswapd helps it: neither is a
- * reason to give back what it has gained.
+ * The page-out thread makes pressure itself, kswapd helps it, and the worker
+ * that fills the pool follows: none of them is a reason to give back what has
+ * been gained.
  */
 static bool memx_balloon_deaf(const struct memx_balloon *balloon)
 {
 	struct task_struct *presser = READ_ONCE(balloon->presser);
 
 	return READ_ONCE(balloon->frozen) ||
-	       (presser && (presser == current || current_is_kswapd()));
+	       (presser && (presser == current || current_is_kswapd() ||
+			    memx_pool_fills(balloon->dev)));
 }
 
 static unsigned long memx_balloon_shrinkable(struct memx_balloon *balloon)
@@ -217,7 +224,7 @@ static unsigned long memx_balloon_shrink(struct memx_balloon *balloon,
 }
 
 MEMX_SHRINKER(memx_balloon_shrinker, struct memx_balloon, shrinker,
-	      memx_balloon_shrinkable, memx_balloon_shrink)
+	      memx_balloon_shrinkable, memx_balloon_shrink, MEMX_BALLOON_SEEKS)
 
 static int memx_balloon_oom(struct notifier_block *block, unsigned long unused,
 			    void *freed)

@@ -80,7 +80,10 @@ static blk_status_t memx_queue_rq(struct blk_mq_hw_ctx *hctx,
 	} else if (dev->map && memx_copy_request(dev, rq, &status)) {
 		memx_count_served(dev, rq, status);
 		blk_mq_start_request(rq);
-		blk_mq_end_request(rq, status);
+		if (status == BLK_STS_OK && req_op(rq) == REQ_OP_WRITE)
+			memx_late_add(dev, rq);
+		else
+			blk_mq_end_request(rq, status);
 		status = BLK_STS_OK;
 	} else if (state == MEMX_FAILED) {
 		status = BLK_STS_IOERR;
@@ -95,8 +98,10 @@ static blk_status_t memx_queue_rq(struct blk_mq_hw_ctx *hctx,
 			memx_credit_give(dev);
 		}
 	}
-	if (bd->last || status != BLK_STS_OK)
+	if (bd->last || status != BLK_STS_OK) {
 		memx_exchange_commit(dev);
+		memx_late_batch(dev);
+	}
 	/* Full frames go at once; the last one waits for company. */
 	memx_batch_send(dev, batch, bd->last || status != BLK_STS_OK);
 	return status;
@@ -108,6 +113,7 @@ static void memx_commit_rqs(struct blk_mq_hw_ctx *hctx)
 	struct memx_device *dev = hctx->queue->queuedata;
 
 	memx_exchange_commit(dev);
+	memx_late_batch(dev);
 	memx_batch_send(dev, memx_batch_of_task(dev), true);
 }
 

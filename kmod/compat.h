@@ -133,14 +133,14 @@ static const struct block_device_operations name = {			\
 #endif
 
 /*
- * MEMX_SHRINKER(name, owner, member, count, scan) - name_add(owner) and
- * name_remove(owner) for a memx_shrinker that is a member of the owner
+ * MEMX_SHRINKER(name, owner, member, count, scan, seek) - name_add(owner)
+ * and name_remove(owner) for a memx_shrinker that is a member of the owner
  *
  * 6.7 has shrinkers allocated, where owners had them within.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 #define memx_shrinker struct shrinker *
-#define MEMX_SHRINKER(name, owner, member, count, scan)			\
+#define MEMX_SHRINKER(name, owner, member, count, scan, seek)			\
 static unsigned long name##_count(struct shrinker *shrinker,		\
 				  struct shrink_control *control)	\
 {									\
@@ -158,6 +158,7 @@ static int name##_add(owner *it)					\
 		return -ENOMEM;						\
 	it->member->count_objects = name##_count;			\
 	it->member->scan_objects = name##_scan;				\
+	it->member->seeks = (seek);					\
 	it->member->private_data = it;					\
 	shrinker_register(it->member);					\
 	return 0;							\
@@ -168,7 +169,7 @@ static void name##_remove(owner *it)					\
 }
 #else
 #define memx_shrinker struct shrinker
-#define MEMX_SHRINKER(name, owner, member, count, scan)			\
+#define MEMX_SHRINKER(name, owner, member, count, scan, seek)			\
 static unsigned long name##_count(struct shrinker *shrinker,		\
 				  struct shrink_control *control)	\
 {									\
@@ -184,7 +185,7 @@ static int name##_add(owner *it)					\
 {									\
 	it->member.count_objects = name##_count;			\
 	it->member.scan_objects = name##_scan;				\
-	it->member.seeks = DEFAULT_SEEKS;				\
+	it->member.seeks = (seek);					\
 	return register_shrinker(&it->member, "memx");			\
 }									\
 static void name##_remove(owner *it)					\

@@ -165,7 +165,7 @@ static int memx_device_make(const struct memx_params *params,
 	if (params->pseudo) {
 		dev->copies = params->region[0];
 		ret = memx_slots_create(dev, dev->slots) ?:
-		      memx_push_create(dev);
+		      memx_late_create(dev) ?: memx_push_create(dev);
 		if (ret)
 			goto close;
 	}
@@ -205,6 +205,7 @@ leave:
 put_memalloc:
 	memx_memalloc_put();
 	memx_push_destroy(dev);
+	memx_late_destroy(dev);
 	memx_slots_destroy(dev);
 free_requests:
 	memx_requests_destroy(dev);
@@ -293,6 +294,7 @@ void memx_device_destroy(struct memx_device *dev)
 	memx_session_close(dev);
 	memx_device_leave(dev);
 	memx_push_destroy(dev);
+	memx_late_destroy(dev);
 	memx_slots_destroy(dev);
 	memx_requests_destroy(dev);
 	destroy_workqueue(dev->workqueue);

@@ -216,7 +216,7 @@ static void memx_ethernet_drop(struct memx_device *dev,
 	}
 }
 
-/* A frame with one message, whose payload is copied, for messages that are rare. */
+/* A frame with one message, whose payload is copied: for those that are rare. */
 static struct sk_buff *memx_frame_message(struct memx_device *dev,
 					  struct net_device *netdev,
 					  const u8 *server,

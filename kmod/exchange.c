@@ -95,7 +95,10 @@ void memx_exchange_commit(struct memx_device *dev)
 	spin_unlock_bh(&gather->lock);
 	for (i = 0; i < count; i++) {
 		memx_count(dev, ret ? MEMX_ERRORS : MEMX_WRITES);
-		blk_mq_end_request(rqs[i], ret ? BLK_STS_IOERR : BLK_STS_OK);
+		if (ret)
+			blk_mq_end_request(rqs[i], BLK_STS_IOERR);
+		else
+			memx_late_add(dev, rqs[i]);
 	}
 }
 

@@ -10,6 +10,7 @@
  * request.c   requests on the wire: sending, sending again, replies
  * payload.c   a request's page as bytes
  * slots.c     pseudo-paging: what each slot holds
+ * late.c      ... when writes to them end
  * copy.c      pseudo-paging by copying to a server
  * pseudo.c    migration of a Xen guest, as the guest sees it
  * pageout.c   ... paging out for it
@@ -129,6 +130,7 @@ enum memx_stat {
 	MEMX_ANNOUNCED_FAULTS,
 	MEMX_FETCHED_PAGES,
 	MEMX_PUSHED_PAGES,
+	MEMX_OUTDATED_PAGES,
 	MEMX_UNWANTED_PUSHES,
 	MEMX_REPEATED_PUSHES,
 	MEMX_RX_NOMEM,
@@ -580,6 +582,7 @@ enum memx_slot_state {
 };
 
 struct memx_device;
+struct memx_late;
 struct memx_link;
 struct memx_push;
 struct memx_slots;
@@ -689,6 +692,7 @@ struct memx_transport {
  * @timer: looks for lost requests while any are outstanding
  * @batches: frames that queue_rq fills
  * @map: what slots hold, NULL when the device is not for pseudo-paging
+ * @late: writes that are done, NULL when @map is
  * @push: what the server pushes, NULL when @map is
  * @tell: what the server is told of a post-copy
  * @postcopy: the post-copy
@@ -762,6 +766,7 @@ struct memx_device {
 	struct memx_batch batches[1 << MEMX_BATCH_BITS];
 
 	struct memx_slots *map;
+	struct memx_late *late;
 	struct memx_push *push;
 	struct memx_tell tell;
 	struct memx_postcopy postcopy;
@@ -906,6 +911,7 @@ void memx_page_give(struct memx_device *dev, struct page *page);
 bool memx_pool_put(struct memx_device *dev, struct page *page);
 void memx_pool_close(struct memx_device *dev, struct list_head *pages);
 void memx_pool_open(struct memx_device *dev);
+bool memx_pool_fills(const struct memx_device *dev);
 
 /* session.c */
 void memx_session_init(struct memx_device *dev);
@@ -1113,12 +1119,20 @@ void memx_debugfs_exit(void);
 void memx_debugfs_add(struct memx_device *dev);
 void memx_debugfs_remove(struct memx_device *dev);
 
+/* late.c */
+int memx_late_create(struct memx_device *dev);
+void memx_late_destroy(struct memx_device *dev);
+void memx_late_add(struct memx_device *dev, struct request *rq);
+void memx_late_batch(struct memx_device *dev);
+void memx_late_end(struct memx_device *dev);
+
 #ifdef CONFIG_XEN_PV
 /* pseudo.c */
 int memx_pseudo_begin(struct memx_device *dev);
 void memx_pseudo_end(struct memx_device *dev);
 void memx_pseudo_prepare(struct memx_device *dev,
 			 const struct memx_migration *migration);
+void memx_pseudo_progress(struct memx_device *dev);
 void memx_pseudo_prepared(struct memx_device *dev);
 void memx_pseudo_cancel(struct memx_device *dev);
 void __printf(2, 3) memx_pseudo_refuse(struct memx_device *dev,

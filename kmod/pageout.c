@@ -32,6 +32,8 @@
 /* Pages gained before the thread looks at what that has done. */
 #define MEMX_PAGEOUT_STEP 64
 #define MEMX_PAGEOUT_MAX_REST (HZ / 4)
+/* How often the host is told how far it is. */
+#define MEMX_PAGEOUT_TELL HZ
 /* So many pages must have gone lately before those that come back count. */
 #define MEMX_PAGEOUT_LEAST 512
 /* One failure to gain a page says little: reclaim may be waiting for writes. */
@@ -113,6 +115,7 @@ static bool memx_pageout_look(struct memx_pageout *pageout,
 static const char *memx_pageout_gently(struct memx_pageout *pageout)
 {
 	unsigned long end = jiffies + pageout->limit_s * HZ;
+	unsigned long told = jiffies;
 	struct memx_pageout_rate rate = {};
 	unsigned int failures = 0, i;
 
@@ -127,6 +130,10 @@ static const char *memx_pageout_gently(struct memx_pageout *pageout)
 				return "nothing more to be gained";
 		if (pageout->count >= MEMX_XEN_BATCH_PAGES)
 			memx_pageout_give(pageout);
+		if (time_after(jiffies, told + MEMX_PAGEOUT_TELL)) {
+			told = jiffies;
+			memx_pseudo_progress(pageout->dev);
+		}
 		if (!memx_pageout_look(pageout, &rate))
 			return "what is left is in use";
 		if (time_after(jiffies, end))
@@ -216,9 +223,13 @@ void memx_pageout_frozen(struct memx_pageout *pageout)
 			failures = 0;
 		else
 			failures++;
+		/* There may be no other write that these wait for. */
+		if (failures)
+			memx_late_end(pageout->dev);
 		if (pageout->count >= 2 * MEMX_XEN_BATCH_PAGES)
 			memx_pageout_give(pageout);
 	}
+	memx_late_end(pageout->dev);
 	for (i = 0; i < MEMX_PAGEOUT_SPARE_PAGES &&
 		    !list_empty(&pageout->gained); i++) {
 		struct page *page = list_first_entry(&pageout->gained,

@@ -151,7 +151,7 @@ void memx_postcopy_lost(struct memx_device *dev)
 	       dev->id, memx_slots_missing(dev));
 }
 
-/* Everything, once a session. */
+/* Everything, once a session. Return 0, or why to do it again. */
 static int memx_postcopy_tell(struct memx_device *dev, u32 epoch)
 {
 	u64 pages = 0;
@@ -159,11 +159,16 @@ static int memx_postcopy_tell(struct memx_device *dev, u32 epoch)
 
 	if (status < 0)
 		return status;
+	if (status == RMAP_NO_STRATEGY && dev->postcopy.strategy[0]) {
+		pr_warn("memx%d: the server knows no strategy %.*s, and chooses one\n",
+			dev->id, RMAP_STRATEGY_BYTES, dev->postcopy.strategy);
+		memset(dev->postcopy.strategy, 0, RMAP_STRATEGY_BYTES);
+		return -EAGAIN;
+	}
 	dev->postcopy.told = epoch;
 	if (status) {
-		pr_warn("memx%d: the server refuses post-copy (status %d%s): pages come when they are needed, none is pushed\n",
-			dev->id, status,
-			status == RMAP_NO_STRATEGY ? ", no such strategy" : "");
+		pr_warn("memx%d: the server refuses post-copy (status %d): pages come when they are needed, none is pushed\n",
+			dev->id, status);
 		return 0;
 	}
 	pr_info("memx%d: post-copy: %llu pages are missing, %llu to be pushed\n",

@@ -61,12 +61,21 @@ const char *memx_phase_name(enum memx_phase phase)
 	return names[phase];
 }
 
-/* The state comes last: who sees it sees what belongs to it. */
-static void memx_pseudo_tell(struct memx_device *dev)
+/**
+ * memx_pseudo_progress - tell the host how much has been paged out
+ * @dev: the device
+ */
+void memx_pseudo_progress(struct memx_device *dev)
 {
 	memx_xenstore_write("used", "%llu", memx_slots_used(dev));
 	memx_xenstore_write("released", "%llu",
 			    READ_ONCE(dev->pseudo->balloon.count));
+}
+
+/* The state comes last: who sees it sees what belongs to it. */
+static void memx_pseudo_tell(struct memx_device *dev)
+{
+	memx_pseudo_progress(dev);
 	memx_xenstore_write("state", "%s",
 			    memx_phase_name(READ_ONCE(dev->pseudo->phase)));
 }
@@ -291,6 +300,7 @@ static int memx_pseudo_freeze(struct device *device)
 	/* Reclaim may be in other tasks too; none is in a request after this. */
 	blk_mq_quiesce_queue(dev->disk->queue);
 	memx_exchange_set(dev, false);
+	memx_late_end(dev);
 	left = memx_exchange_settle(dev);
 	squeezed = jiffies;
 

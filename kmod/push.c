@@ -2,13 +2,13 @@
 /*
  * Pushed pages, and telling the server that they have come.
  *
- * Pushes are numbered from 1 in each round: that is what follows one BEGIN. @first is the number that has
- * not arrived yet, and bit i of @behind says that number @first + 1 + i has.
- * At most RMAP_PUSH_WINDOW are on their way, so number n has its place at
- * n % RMAP_PUSH_WINDOW. There it is put together, under that place's lock, in a
- * page that the slot map gets when it is whole; from the slot, whoever waits for
- * it gets it. Without a free page the push is dropped: as it is not
- * acknowledged, it is sent again.
+ * Pushes are numbered from 1 in each round, which a BEGIN begins. @first is the
+ * number that has not arrived yet, and bit i of @behind says that number
+ * @first + 1 + i has. At most RMAP_PUSH_WINDOW are on their way, so number n has
+ * its place at n % RMAP_PUSH_WINDOW. There it is put together, under that
+ * place's lock, in a page that the slot map gets when it is whole; from the
+ * slot, whoever waits for it gets it. Without a free page the push is dropped:
+ * as it is not acknowledged, it is sent again.
  *
  * Acknowledgements leave from a tasklet. The softirq that receives raises it,
  * and it runs when that has emptied the network device's ring, so that one
@@ -126,8 +126,8 @@ static void memx_pushed_tasklet(struct tasklet_struct *tasklet)
 
 /*
  * Is this number still to arrive, and in which round? The server will be told,
- * also when it has come before. Return 0, -EALREADY when it has come before or nothing is to come, -EINVAL
- * for a number that no server may have used yet.
+ * also when it has come before. Return 0, -EALREADY when it has come before or
+ * nothing is to come, -EINVAL for a number that no server may have used yet.
  */
 static int memx_push_expect(struct memx_push *push, u32 epoch, u32 number,
 			    u32 *round)
@@ -173,7 +173,7 @@ static void memx_push_note(struct memx_push *push, u32 round, u32 number)
 	} else if (distance) {
 		push->behind |= 1ULL << (distance - 1);
 	} else {
-		/* With it all those that follow it. The top bit is never set. */
+		/* And those that follow it. The top bit is never set. */
 		unsigned int run = __ffs64(~push->behind);
 
 		push->first += run + 1;

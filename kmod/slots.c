@@ -77,6 +77,7 @@ struct memx_slot_lock {
  * @pooled: how many
  * @pool_closed: nothing is put in
  * @refill: fills the pool
+ * @filler: the task that does so now, or NULL
  */
 struct memx_slots {
 	struct memx_slot *slot;
@@ -92,6 +93,7 @@ struct memx_slots {
 	unsigned int pooled;
 	bool pool_closed;
 	struct work_struct refill;
+	struct task_struct *filler;
 };
 
 static spinlock_t *memx_slot_lock(struct memx_slots *map, u64 slot)
@@ -124,6 +126,14 @@ static struct page *memx_slot_set(struct memx_slots *map,
 	slot->state = state;
 	slot->pushed = false;
 	return old;
+}
+
+/* A slot is freed or written, so what is missing of it need not come. */
+static void memx_slot_outdate(struct memx_device *dev,
+			      const struct memx_slot *slot)
+{
+	if (slot->state == MEMX_SLOT_REMOTE && memx_postcopy_is_on(dev))
+		memx_count(dev, MEMX_OUTDATED_PAGES);
 }
 
 /* After the lock: what memx_slot_set() has left to do. */
@@ -194,6 +204,7 @@ void memx_slot_put(struct memx_device *dev, u64 slot, struct page *page)
 	bool gone;
 
 	spin_lock_bh(memx_slot_lock(map, slot));
+	memx_slot_outdate(dev, held);
 	old = memx_slot_set(map, held,
 			    page ? MEMX_SLOT_LOCAL : MEMX_SLOT_EMPTY, page,
 			    &gone);
@@ -266,6 +277,7 @@ void memx_slots_free(struct memx_device *dev, u64 slot, u64 count)
 		bool gone;
 
 		spin_lock_bh(memx_slot_lock(map, slot));
+		memx_slot_outdate(dev, held);
 		old = memx_slot_set(map, held, MEMX_SLOT_EMPTY, NULL, &gone);
 		spin_unlock_bh(memx_slot_lock(map, slot));
 		memx_slot_settle(dev, old, gone);
@@ -571,11 +583,12 @@ static void memx_pool_refill(struct work_struct *work)
 	struct memx_slots *map = container_of(work, struct memx_slots, refill);
 	bool more = true;
 
+	WRITE_ONCE(map->filler, current);
 	while (more) {
 		struct page *page = alloc_page(MEMX_REFILL_GFP);
 
 		if (!page)
-			return;
+			break;
 		spin_lock_bh(&map->pool_lock);
 		more = !map->pool_closed && map->pooled < MEMX_POOL_PAGES;
 		if (more) {
@@ -586,6 +599,18 @@ static void memx_pool_refill(struct work_struct *work)
 		if (!more)
 			__free_page(page);
 	}
+	WRITE_ONCE(map->filler, NULL);
+}
+
+/**
+ * memx_pool_fills - whether the current task fills the pool
+ * @dev: the device
+ *
+ * Return: whether it does.
+ */
+bool memx_pool_fills(const struct memx_device *dev)
+{
+	return READ_ONCE(dev->map->filler) == current;
 }
 
 /**

@@ -316,6 +316,7 @@ MEMX_STAT(zero_pages, MEMX_ZERO_PAGES);
 MEMX_STAT(one_sided, MEMX_ONE_SIDED);
 MEMX_STAT(pushed_pages, MEMX_PUSHED_PAGES);
 MEMX_STAT(fetched_pages, MEMX_FETCHED_PAGES);
+MEMX_STAT(outdated_pages, MEMX_OUTDATED_PAGES);
 MEMX_STAT(network_faults, MEMX_NETWORK_FAULTS);
 MEMX_STAT(announced_faults, MEMX_ANNOUNCED_FAULTS);
 MEMX_STAT(minor_faults, MEMX_MINOR_FAULTS);
@@ -395,6 +396,7 @@ static struct attribute *memx_stats_attrs[] = {
 	&memx_attr_one_sided.attr,
 	&memx_attr_pushed_pages.attr,
 	&memx_attr_fetched_pages.attr,
+	&memx_attr_outdated_pages.attr,
 	&memx_attr_network_faults.attr,
 	&memx_attr_announced_faults.attr,
 	&memx_attr_minor_faults.attr,

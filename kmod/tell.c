@@ -101,7 +101,8 @@ void memx_tell_answer(struct memx_device *dev, struct memx_session *session,
 	ret = -EINVAL;
 	if (opcode == RMAP_BEGIN && hdr->status == RMAP_OK)
 		expected = RMAP_BEGUN_BYTES;
-	if (length != expected || skb_copy_bits(skb, offset, &begun, expected) ||
+	if (length != expected ||
+	    skb_copy_bits(skb, offset, &begun, expected) ||
 	    (opcode == RMAP_ERROR && hdr->status == RMAP_OK))
 		goto out;
 	tell->status = hdr->status;

@@ -4,7 +4,8 @@
  * lists the keys. All lie in data/memx/ of the guest's own directory.
  *
  * The host writes what the migration needs to know, and then request=prepare
- * or request=cancel; the guest answers through state and error.
+ * or request=cancel; the guest answers through state and error, and then
+ * removes the request. While that is there, the answer is to an earlier one.
  */
 #include <linux/kernel.h>
 #include <linux/slab.h>
@@ -106,30 +107,12 @@ static const char *memx_xenstore_parameters(struct memx_migration *migration)
 	return NULL;
 }
 
-static void memx_xenstore_request(struct xenbus_watch *watch, const char *path,
-				  const char *token)
+static void memx_xenstore_prepare(struct memx_device *dev)
 {
-	struct memx_device *dev = memx_xenstore_device;
-	struct memx_migration *migration;
+	struct memx_migration *migration = kmalloc(sizeof(*migration),
+						   GFP_KERNEL);
 	const char *wrong;
-	char request[16];
 
-	/* The watch also fires when it is set, and when the key is removed. */
-	if (memx_xenstore_read("request", request, sizeof(request)))
-		request[0] = '\0';
-	if (!strcmp(request, "cancel")) {
-		memx_xenstore_remove("request");
-		memx_pseudo_cancel(dev);
-		return;
-	}
-	if (!request[0])
-		return;
-	memx_xenstore_remove("request");
-	if (strcmp(request, "prepare")) {
-		memx_xenstore_write("error", "no such request as %s", request);
-		return;
-	}
-	migration = kmalloc(sizeof(*migration), GFP_KERNEL);
 	if (!migration) {
 		memx_pseudo_refuse(dev, "out of memory");
 		return;
@@ -140,6 +123,28 @@ static void memx_xenstore_request(struct xenbus_watch *watch, const char *path,
 	else
 		memx_pseudo_prepare(dev, migration);
 	kfree_sensitive(migration);
+}
+
+static void memx_xenstore_request(struct xenbus_watch *watch, const char *path,
+				  const char *token)
+{
+	struct memx_device *dev = memx_xenstore_device;
+	char request[16], now[16];
+
+	/* The watch also fires when it is set, and when the key is removed. */
+	if (memx_xenstore_read("request", request, sizeof(request)) ||
+	    !request[0])
+		return;
+	if (!strcmp(request, "prepare"))
+		memx_xenstore_prepare(dev);
+	else if (!strcmp(request, "cancel"))
+		memx_pseudo_cancel(dev);
+	else
+		memx_pseudo_refuse(dev, "there is no request %s", request);
+	/* A newer one is answered when the watch fires for it. */
+	if (!memx_xenstore_read("request", now, sizeof(now)) &&
+	    !strcmp(now, request))
+		memx_xenstore_remove("request");
 }
 
 static struct xenbus_watch memx_xenstore_watch = {

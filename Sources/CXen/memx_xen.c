@@ -32,6 +32,8 @@ const char *memx_xenstore_load(struct memx_xenstore *functions) {
       {"xs_unwatch", &functions->unwatch},
       {"xs_fileno", &functions->fileno},
       {"xs_check_watch", &functions->check_watch},
+      {"xs_transaction_start", &functions->transaction_start},
+      {"xs_transaction_end", &functions->transaction_end},
       {"xs_is_domain_introduced", &functions->is_domain_introduced},
   };
   return load("libxenstore.so.4", wanted, sizeof wanted / sizeof *wanted);

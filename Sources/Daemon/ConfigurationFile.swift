@@ -7,6 +7,7 @@ import RMAP
 package struct ConfigurationFile {
   package var links: [String]?
   package var regions: [RegionConfiguration]?
+  package var xen: Bool?
   package var memory: Int?
   package var arena: String?
   package var hugepages: HugePages?
@@ -21,7 +22,8 @@ package struct ConfigurationFile {
 
   /// The keys that a file may have.
   package static let keys = [
-    "links", "regions", "memory", "arena", "hugepages", "lock", "http", "log_level", "log_format",
+    "links", "regions", "xen", "memory", "arena", "hugepages", "lock", "http", "log_level",
+    "log_format",
     "session_timeout_ms", "busy_poll_us", "max_sessions", "ring_frames",
   ]
   /// The keys that a region may have.
@@ -54,6 +56,7 @@ package struct ConfigurationFile {
     let object = try ConfigurationObject(value, file: file, allowed: Self.keys)
     links = try object.strings("links")
     regions = try object.objects("regions", allowed: Self.regionKeys)?.map(Self.region)
+    xen = try object.bool("xen")
     memory = try object.size("memory")
     arena = try object.string("arena")
     hugepages = try object.choice("hugepages", of: HugePages.self)

@@ -5,6 +5,7 @@ import Logging
 import MemoryServer
 import ServiceLifecycle
 import UnixSignals
+import Xen
 
 /// The daemon from its start to its clean end.
 struct Daemon {
@@ -43,6 +44,12 @@ struct Daemon {
       let http = try await StatusServer(address: settings.http, logger: logger) { report.current }
       status = http
       services.append(http)
+    }
+    if settings.xen {
+      services.append(
+        try XenService(server: server, mapper: ForeignMemory(), logger: logger) {
+          () throws(XenError) in try XenStore()
+        })
     }
     services.append(
       Supervisor(

@@ -24,6 +24,13 @@ struct ServingOptions: ParsableArguments {
       valueName: "name:size[,key=value]…"),
     transform: { try checked { try RegionConfiguration(parsing: $0) }($0) })
   var region: [RegionConfiguration] = []
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: ArgumentHelp(
+      "In dom0 of a Xen host: serve the memory of guests that memxctl migrate moves away (default: no)."
+    ))
+  var xen: Bool?
 }
 
 struct MemoryOptionGroup: ParsableArguments {

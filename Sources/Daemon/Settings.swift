@@ -9,6 +9,8 @@ package struct Settings {
   package var http = HTTPAddress.off
   package var logLevel = LogLevel.info
   package var logFormat = LogFormat.text
+  /// Serve Xen guests of this host.
+  package var xen = false
 
   /// - Throws: `ConfigurationError` for what the file has wrong.
   package init(options: Memxd) throws {
@@ -34,14 +36,21 @@ package struct Settings {
     server.maxSessions = limits.maxSessions ?? file?.maxSessions ?? server.maxSessions
     server.ringFrames = limits.ringFrames ?? file?.ringFrames ?? server.ringFrames
     http = operation.http ?? file?.http ?? http
+    xen = serving.xen ?? file?.xen ?? xen
+    server.foreignRegions = xen ? Self.mostGuests : 0
     logLevel = operation.logLevel ?? file?.logLevel ?? logLevel
     logFormat = operation.logFormat ?? file?.logFormat ?? logFormat
   }
 
+  /// Guests that may be served at a time.
+  private static let mostGuests = 16
+
   /// One line for people.
   package var summary: String {
-    let regions = server.regions.map { "\($0.name) \($0.byteCount) bytes" }.joined(separator: ", ")
-    return "links \(server.links.joined(separator: ", ")); regions \(regions);"
+    var regions = server.regions.map { "\($0.name) \($0.byteCount) bytes" }
+    if xen { regions.append("Xen guests'") }
+    return
+      "links \(server.links.joined(separator: ", ")); regions \(regions.joined(separator: ", "));"
       + " memory \(server.memoryBytes) bytes; http \(http)"
   }
 }

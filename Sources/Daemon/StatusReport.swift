@@ -33,9 +33,9 @@ final class StatusReport: Sendable {
       start_time_s: (start.timeIntervalSince1970 * 1000).rounded() / 1000,
       healthy: stopped(engines).isEmpty, memory_bytes: server.memoryBytes,
       free_bytes: server.freeBytes,
-      stored_bytes: regions.reduce(0) { $0 + $1.storedPages } * Wire.pageBytes,
+      stored_bytes: Self.stored_bytes(regions),
       links: engines.map(Self.link),
-      regions: regions.enumerated().map { Self.region($1, at: $0, engines) })
+      regions: regions.map { Self.region($0, engines) })
   }
 
   /// One line for `systemctl status`.
@@ -43,10 +43,15 @@ final class StatusReport: Sendable {
     let engines = server.engineReports
     let regions = server.regionReports
     let down = engines.filter { !$0.isUp }.map(\.link)
-    let stored = regions.reduce(0) { $0 + $1.storedPages } * Wire.pageBytes >> 20
+    let stored = Self.stored_bytes(regions) >> 20
     return "\(engines.reduce(0) { $0 + $1.sessions.count }) clients, \(regions.count) regions, "
       + "\(stored) of \(server.memoryBytes >> 20) MiB in use"
       + (down.isEmpty ? "" : "; down: \(down.joined(separator: ", "))")
+  }
+
+  /// Of the server's own memory; guests' pages are in theirs.
+  private static func stored_bytes(_ regions: [RegionReport]) -> Int {
+    regions.reduce(0) { $0 + ($1.domain == nil ? $1.storedPages : 0) } * Wire.pageBytes
   }
 
   private static func link(_ engine: EngineReport) -> ServerStatus.Link {
@@ -61,11 +66,13 @@ final class StatusReport: Sendable {
   }
 
   private static func region(
-    _ region: RegionReport, at index: Int, _ engines: [EngineReport]
+    _ region: RegionReport, _ engines: [EngineReport]
   ) -> ServerStatus.Region {
     var session: ServerStatus.Session?
     for engine in engines {
-      guard let found = engine.sessions.first(where: { $0.region == index }) else { continue }
+      guard let found = engine.sessions.first(where: { $0.region == region.index }) else {
+        continue
+      }
       session = ServerStatus.Session(
         id: "0x" + hex(UInt64(found.id), digits: 8), link: engine.link,
         client: engine.clientAddresses[found.peer] ?? "\(found.peer)",
@@ -76,7 +83,7 @@ final class StatusReport: Sendable {
     return ServerStatus.Region(
       name: region.name.description, slots: region.slots, quota_pages: region.quotaPages,
       stored_pages: region.storedPages, reserved_bytes: region.reservedBytes,
-      incarnation: hex(region.incarnation, digits: 16), session: session)
+      incarnation: hex(region.incarnation, digits: 16), domain: region.domain, session: session)
   }
 
   private static func postcopy(_ transfer: TransferReport) -> ServerStatus.Postcopy {

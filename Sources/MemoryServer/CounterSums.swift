@@ -37,6 +37,7 @@ extension ServerCounters {
       ("out_of_range", \.outOfRange),
       ("no_space", \.noSpace),
       ("lost_reads", \.lostReads),
+      ("io_errors", \.ioErrors),
       ("errors_suppressed", \.errorsSuppressed),
       ("postcopies", \.postcopies),
       ("pages_pushed", \.pagesPushed),

@@ -35,6 +35,8 @@ protocol Engine: Sendable {
   var current: EngineReport { get }
   /// Has the thread end; it closes its sessions first.
   func stop()
+  /// Has the thread look at once whether a region is to be given back.
+  func wake()
   /// The thread's work. Returns when `stop` was called.
   ///
   /// - Parameter ready: called once when frames are being answered.

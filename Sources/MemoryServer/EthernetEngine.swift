@@ -23,16 +23,23 @@ final class EthernetEngine: Engine {
   private let number: Int
   private let options: EngineOptions
   private let regions: [Region]
+  private let seats: RegionSeats
   private let logger: Logger
   private let report = Mutex(EngineReport())
   private let stopping = Atomic<Bool>(false)
   private let wakeDescriptor: Int32
 
-  init(link: String, number: Int, regions: [Region], options: EngineOptions, logger: Logger) throws
-  {
+  /// - Parameters:
+  ///   - regions: those in the arena.
+  ///   - seats: those that come and go.
+  init(
+    link: String, number: Int, regions: [Region], seats: RegionSeats, options: EngineOptions,
+    logger: Logger
+  ) throws {
     name = link
     self.number = number
     self.regions = regions
+    self.seats = seats
     self.options = options
     self.logger = logger
     wakeDescriptor = memx_wake_open()
@@ -47,6 +54,8 @@ final class EthernetEngine: Engine {
     stopping.store(true, ordering: .releasing)
     memx_wake(wakeDescriptor)
   }
+
+  func wake() { memx_wake(wakeDescriptor) }
 
   /// A link that goes away later, or whose MTU changes, is opened again as soon as that is possible; its
   /// sessions end, and their clients attach again.
@@ -78,7 +87,7 @@ final class EthernetEngine: Engine {
       maxSessions: options.maxSessions, sessionTimeout_ms: options.sessionTimeout_ms,
       mtu: link.mtu, ringFrames: link.ringFrames)
     var core = ServerCore(
-      store: RegionTable(regions, engine: number, logger: logger), limits: limits,
+      store: RegionTable(regions, seats: seats, engine: number, logger: logger), limits: limits,
       seed: .random(in: 0 ... .max))
     state.address = link.address.description
     state.mtu = link.mtu
@@ -146,10 +155,11 @@ final class EthernetEngine: Engine {
     let drops = link.takeDrops()
     state.ringDrops += UInt64(drops)
     core.tick(now_ns: now_ns, ringOverflowed: drops > 0)
+    while let region = core.store.withdrawn { core.close(region: region) }
     core.store.reclaim()
-    core.store.publish()
     state.sessions = core.sessions(now_ns: now_ns)
     state.transfers = core.transfers()
+    core.store.publish(state.transfers)
     if let ended = core.takeEndedTransfer() {
       state.endedTransfers += 1
       logger.note(ended, link: name)

@@ -14,6 +14,8 @@ public struct ServerConfiguration: Sendable {
   public var regions: [RegionConfiguration] = []
   /// Bytes of pages that all regions together may hold.
   public var memoryBytes = 0
+  /// Regions of other domains' frames that may be served at a time: see ``MemoryServer/serve(_:as:)``.
+  public var foreignRegions = 0
   /// Directory of an arena that outlives the process; nil for anonymous memory.
   public var arenaDirectory: String?
   public var memory = MemoryOptions()
@@ -34,15 +36,16 @@ public struct ServerConfiguration: Sendable {
     guard Set(links).count == links.count else {
       throw ConfigurationError("a link is named twice; name each once")
     }
-    guard !regions.isEmpty else {
+    guard !regions.isEmpty || foreignRegions > 0 else {
       throw ConfigurationError(
-        "no region: name one, with --region NAME:SIZE or 'regions' in the file")
+        "no region: name one, with --region NAME:SIZE or 'regions' in the file, or serve Xen guests"
+          + " with --xen")
     }
     guard Set(regions.map(\.name)).count == regions.count else {
       throw ConfigurationError("two regions have the same name; give each its own")
     }
     for region in regions { try region.validate() }
-    guard memoryBytes > 0 else {
+    guard memoryBytes > 0 || regions.isEmpty else {
       throw ConfigurationError(
         "no memory: say how much pages may take, with --memory SIZE or 'memory' in the file")
     }
@@ -80,6 +83,10 @@ public struct ServerConfiguration: Sendable {
 /// How full one region is.
 public struct RegionReport: Sendable {
   public var name: RegionName
+  /// What sessions know it by.
+  public var index: Int
+  /// The Xen domain whose frames hold the pages; nil for a region in the arena.
+  public var domain: Int?
   public var slots: UInt64
   public var quotaPages: Int
   public var storedPages: Int
@@ -92,6 +99,7 @@ public struct RegionReport: Sendable {
 public final class MemoryServer: Sendable {
   private let arena: Arena
   private let regions: [Region]
+  private let seats: RegionSeats
   private let engines: [any Engine]
   private let logger: Logger
 
@@ -111,7 +119,8 @@ public final class MemoryServer: Sendable {
     let arena = arena
     regions = try configuration.regions.map { try Region($0, arena: arena) }
     arena.beginUse()
-    let regions = regions
+    seats = RegionSeats(count: configuration.foreignRegions)
+    let (regions, seats) = (regions, seats)
     let options = EngineOptions(
       ringFrames: configuration.ringFrames, busyPoll_us: configuration.busyPoll_us,
       maxSessions: configuration.maxSessions, sessionTimeout_ms: configuration.sessionTimeout_ms)
@@ -119,10 +128,12 @@ public final class MemoryServer: Sendable {
       switch try ServerConfiguration.name(link) {
       case .ethernet(let name):
         try EthernetEngine(
-          link: name, number: index + 1, regions: regions, options: options, logger: logger)
+          link: name, number: index + 1, regions: regions, seats: seats, options: options,
+          logger: logger)
       case .rdma(let address):
         try VerbsEngine(
-          link: address, number: index + 1, regions: regions, options: options, logger: logger)
+          link: address, number: index + 1, regions: regions, seats: seats, options: options,
+          logger: logger)
       }
     }
   }
@@ -159,21 +170,68 @@ public final class MemoryServer: Sendable {
       return threads
     }
     for thread in started { thread.join() }
-    for region in regions { region.pages.pointee.synchronize() }
+    for case .arena(let pages) in regions.map(\.pages) { pages.pointee.synchronize() }
     arena.closeCleanly()
+  }
+
+  /// Address of the first Ethernet interface that it serves on; nil until that is known.
+  public var ethernetAddress: String? {
+    engines.lazy.compactMap { $0 as? EthernetEngine }.first.map(\.current.address)
+      .flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// What each engine has done.
   public var engineReports: [EngineReport] { engines.map(\.current) }
 
-  /// How full each region is, in the configuration's order.
+  /// How full each region is: in the configuration's order, then those that come and go.
   public var regionReports: [RegionReport] {
-    regions.map {
+    let all =
+      regions.enumerated().map { ($0, $1) }
+      + seats.taken.map { (regions.count + $0.seat, $0.region) }
+    return all.map { index, region in
       RegionReport(
-        name: $0.configuration.name, slots: $0.configuration.slots,
-        quotaPages: $0.configuration.quota, storedPages: $0.storedPages,
-        reservedBytes: $0.reserved, incarnation: $0.incarnation)
+        name: region.configuration.name, index: index, domain: region.domain,
+        slots: region.configuration.slots, quotaPages: region.configuration.quota,
+        storedPages: region.storedPages, reservedBytes: region.reserved,
+        incarnation: region.incarnation)
     }
+  }
+
+  // MARK: Regions that come and go
+
+  /// Serves the frames of another domain until they are withdrawn; read-only.
+  ///
+  /// - Parameters:
+  ///   - pages: the frames, mapped.
+  ///   - access: name, token and so on; its size and quota are taken from the pages.
+  /// - Throws: ``ConfigurationError`` when the name is taken, or as many regions are served as may be.
+  public func serve(
+    _ pages: consuming ForeignPages, as access: RegionConfiguration
+  ) throws(ConfigurationError) -> ForeignRegion {
+    var configuration = access
+    configuration.byteCount = Int(pages.slots) * Wire.pageBytes
+    configuration.quotaBytes = pages.stored * Wire.pageBytes
+    let region = Region(configuration, foreign: pages)
+    guard !regions.contains(where: { $0.configuration.name == configuration.name }),
+      seats.add(region)
+    else {
+      throw ConfigurationError(
+        "region \(configuration.name): the name is taken, or \(seats.count) domains are being served,"
+          + " which is the most")
+    }
+    return ForeignRegion(region)
+  }
+
+  /// Stops serving a region. Its session ends, and its frames are unmapped with the last reference to `foreign`.
+  ///
+  /// - Returns: false while a reply may still point to a frame: call again a moment later.
+  public func withdraw(_ foreign: ForeignRegion) -> Bool {
+    guard foreign.region.withdraw() else {
+      for engine in engines { engine.wake() }
+      return false
+    }
+    seats.remove(foreign.region)
+    return true
   }
 
   /// Bytes of memory for pages, whether in use or not, with each region's room for writes under way.

@@ -95,7 +95,8 @@ public struct RegionConfiguration: Sendable {
     }
     guard !isLinear || quota == Int(slots) else {
       throw ConfigurationError(
-        "region \(name): has a quota and layout=linear, which sets all of its memory aside; leave one away")
+        "region \(name): has a quota and layout=linear, which sets all of its memory aside; leave one away"
+      )
     }
     guard quotaBytes > 0, quota <= Int(slots) else {
       throw ConfigurationError(

@@ -6,16 +6,24 @@ import Prepaging
 import RMAP
 import Transfers
 
-/// The regions as one engine serves them.
+/// The regions as one engine serves them: first those of the arena, then the seats of those that come and go.
 struct RegionTable: RegionStore, ~Copyable {
-  private let regions: [Region]
+  /// Of the seats only those that this engine has.
+  private var regions: [Region?]
   private let regionCount: Int
+  private let seats: RegionSeats
+  /// Regions in the arena, and so the index of the first seat.
+  private let arenaCount: Int
+  /// What `find` has found last, for `claim`: by then another region may have the seat.
+  private var found: Region?
   private let engine: Int
   private var log: EventLog
   /// Over RDMA: whom a connection leads to.
   private let peers: PeerDirectory?
-  /// Each region's pages, so that the page path counts no references.
+  /// The pages of each region in the arena, so that the page path counts no references.
   private let pages: UnsafeMutablePointer<UnsafeMutablePointer<RegionPages>>
+  /// Those of each seat whose region this engine has.
+  private let foreign: UnsafeMutablePointer<UnsafeMutablePointer<ForeignPages>?>
   /// Regions that this engine has.
   private let claimed: UnsafeMutablePointer<Bool>
   /// Of these, the ones whose session has ended: given back as soon as no reply points to their pages.
@@ -23,22 +31,31 @@ struct RegionTable: RegionStore, ~Copyable {
   /// Each region's post-copy, if there is one.
   private let transfers: UnsafeMutablePointer<UnsafeMutablePointer<RegionTransfer>?>
 
-  init(_ regions: [Region], engine: Int, logger: Logger, peers: PeerDirectory? = nil) {
-    self.regions = regions
-    regionCount = regions.count
+  /// - Parameter regions: those in the arena.
+  init(
+    _ regions: [Region], seats: RegionSeats, engine: Int, logger: Logger,
+    peers: PeerDirectory? = nil
+  ) {
+    self.regions = regions + Array(repeating: nil, count: seats.count)
+    self.seats = seats
+    arenaCount = regions.count
+    regionCount = regions.count + seats.count
     self.engine = engine
     log = EventLog(logger, peers: peers)
     self.peers = peers
     pages = .allocate(capacity: regions.count)
     for (index, region) in regions.enumerated() {
-      (pages + index).initialize(to: region.pages)
+      guard case .arena(let regionPages) = region.pages else { preconditionFailure() }
+      (pages + index).initialize(to: regionPages)
     }
-    claimed = .allocate(capacity: regions.count)
-    claimed.initialize(repeating: false, count: regions.count)
-    ending = .allocate(capacity: regions.count)
-    ending.initialize(repeating: false, count: regions.count)
-    transfers = .allocate(capacity: regions.count)
-    transfers.initialize(repeating: nil, count: regions.count)
+    foreign = .allocate(capacity: seats.count)
+    foreign.initialize(repeating: nil, count: seats.count)
+    claimed = .allocate(capacity: regionCount)
+    claimed.initialize(repeating: false, count: regionCount)
+    ending = .allocate(capacity: regionCount)
+    ending.initialize(repeating: false, count: regionCount)
+    transfers = .allocate(capacity: regionCount)
+    transfers.initialize(repeating: nil, count: regionCount)
   }
 
   deinit {
@@ -48,19 +65,29 @@ struct RegionTable: RegionStore, ~Copyable {
     }
     transfers.deallocate()
     pages.deallocate()
+    foreign.deallocate()
     claimed.deallocate()
     ending.deallocate()
   }
 
-  func find(_ request: AttachRequest, from peer: MACAddress) -> Result<RegionGrant, Refusal> {
-    guard
-      let index = regions.firstIndex(where: { $0.configuration.name == request.region })
-    else { return .failure(Refusal(.noRegion)) }
-    let region = regions[index]
+  mutating func find(
+    _ request: AttachRequest, from peer: MACAddress
+  ) -> Result<RegionGrant, Refusal> {
+    guard let (index, region) = lookUp(request.region), !region.isWithdrawn else {
+      return .failure(Refusal(.noRegion))
+    }
     guard region.admits(request, from: client(peer)) else { return .failure(Refusal(.denied)) }
+    found = region
     return .success(
       RegionGrant(
         region: index, slots: region.configuration.slots, incarnation: region.incarnation))
+  }
+
+  private func lookUp(_ name: RegionName) -> (Int, Region)? {
+    for index in 0..<arenaCount {
+      if let region = regions[index], region.configuration.name == name { return (index, region) }
+    }
+    return seats.find(name).map { (arenaCount + $0.seat, $0.region) }
   }
 
   /// A client over RDMA that has a connection more is the same client if it comes from the same host: its former
@@ -73,24 +100,53 @@ struct RegionTable: RegionStore, ~Copyable {
     peers.flatMap { $0[peer] }.map { .ip($0) } ?? .ethernet(peer)
   }
 
-  mutating func claim(_ region: Int) -> Bool {
-    if ending[region] {
-      ending[region] = false
+  mutating func claim(_ index: Int) -> Bool {
+    guard let region = found else { return false }
+    found = nil
+    if ending[index] {
+      guard regions[index] === region, !region.isWithdrawn else { return false }
+      ending[index] = false
       return true
     }
-    guard regions[region].claim(engine: engine) else { return false }
-    claimed[region] = true
+    guard region.claim(engine: engine) else { return false }
+    if case .foreign(let pages) = region.pages {
+      regions[index] = region
+      foreign[index - arenaCount] = pages
+    }
+    claimed[index] = true
     return true
   }
 
   mutating func release(_ region: Int) { ending[region] = true }
 
+  /// A region that this engine has and should give back.
+  var withdrawn: Int? {
+    (arenaCount..<regionCount).first {
+      claimed[$0] && !ending[$0] && regions[$0]?.isWithdrawn == true
+    }
+  }
+
   mutating func settle(_ region: Int, incarnation: UInt64) -> Result<Bool, Refusal> {
-    pages[region].pointee.settle(incarnation: incarnation)
+    if let foreign = foreignPages(region) {
+      return foreign.pointee.settle(incarnation: incarnation)
+    }
+    return pages[region].pointee.settle(incarnation: incarnation)
+  }
+
+  /// nil for a region in the arena.
+  @inline(__always)
+  private func foreignPages(_ region: Int) -> UnsafeMutablePointer<ForeignPages>? {
+    region < arenaCount ? nil : foreign[region - arenaCount]
   }
 
   @inline(__always)
-  func load(_ region: Int, slot: UInt64) -> StoredPage { pages[region].pointee.load(slot) }
+  func load(_ region: Int, slot: UInt64) -> StoredPage {
+    if let foreign = foreignPages(region) { return foreign.pointee.load(slot) }
+    return pages[region].pointee.load(slot)
+  }
+
+  @inline(__always)
+  func isReadOnly(_ region: Int) -> Bool { region >= arenaCount }
 
   @inline(__always)
   mutating func stage(_ region: Int, slot: UInt64) -> StagedPage? {
@@ -106,7 +162,11 @@ struct RegionTable: RegionStore, ~Copyable {
   mutating func abandon(_ region: Int, page: StagedPage) { pages[region].pointee.abandon(page) }
 
   mutating func clear(_ region: Int, slot: UInt64, count: Int) {
-    pages[region].pointee.clear(slot, count: count)
+    if let foreign = foreignPages(region) {
+      foreign.pointee.clear(slot, count: count)
+    } else {
+      pages[region].pointee.clear(slot, count: count)
+    }
     transfers[region]?.pointee.remove(slot, count: count)
   }
 
@@ -115,7 +175,11 @@ struct RegionTable: RegionStore, ~Copyable {
   }
 
   func status(_ region: Int) -> RegionStatus {
-    RegionStatus(
+    if let foreign = foreignPages(region) {
+      let stored = UInt64(foreign.pointee.stored)
+      return RegionStatus(slots: foreign.pointee.slots, stored: stored, quota: stored)
+    }
+    return RegionStatus(
       slots: pages[region].pointee.slots, stored: UInt64(pages[region].pointee.stored),
       quota: UInt64(pages[region].pointee.quota))
   }
@@ -125,7 +189,8 @@ struct RegionTable: RegionStore, ~Copyable {
   private mutating func makeTransfer(_ region: Int) -> UnsafeMutablePointer<RegionTransfer> {
     if let transfer = transfers[region] { return transfer }
     let transfer = UnsafeMutablePointer<RegionTransfer>.allocate(capacity: 1)
-    transfer.initialize(to: RegionTransfer(slots: pages[region].pointee.slots))
+    let slots = foreignPages(region)?.pointee.slots ?? pages[region].pointee.slots
+    transfer.initialize(to: RegionTransfer(slots: slots))
     transfers[region] = transfer
     return transfer
   }
@@ -139,11 +204,17 @@ struct RegionTable: RegionStore, ~Copyable {
   }
 
   mutating func begin(_ region: Int, _ request: BeginRequest) -> Result<Transfer, Refusal> {
-    let configuration = regions[region].configuration
+    let configuration = regions[region]!.configuration
     let named = request.strategy.isEmpty ? configuration.strategy : Strategy(request.strategy)
     guard let strategy = named else { return .failure(Refusal(.noStrategy)) }
-    let pages = pages[region]
-    let count = makeTransfer(region).pointee.begin(strategy) { pages.pointee.forEachStoredRun($0) }
+    let transfer = makeTransfer(region)
+    let count: Int
+    if let foreign = foreignPages(region) {
+      count = transfer.pointee.begin(strategy) { foreign.pointee.forEachReadableRun($0) }
+    } else {
+      let pages = pages[region]
+      count = transfer.pointee.begin(strategy) { pages.pointee.forEachStoredRun($0) }
+    }
     return .success(
       Transfer(
         pages: UInt64(count), strategy: strategy.description,
@@ -161,9 +232,13 @@ struct RegionTable: RegionStore, ~Copyable {
 
   mutating func nextPush(_ region: Int) -> UInt64? { transfers[region]?.pointee.next() }
 
-  func remaining(_ region: Int) -> Int { transfers[region]?.pointee.remaining ?? 0 }
+  /// A page that cannot be read remains: the client must not take it for one that was never stored.
+  func remaining(_ region: Int) -> Int {
+    (transfers[region]?.pointee.remaining ?? 0) + (foreignPages(region)?.pointee.unreadable ?? 0)
+  }
 
-  mutating func endTransfer(_ region: Int) {
+  mutating func endTransfer(_ region: Int, _ report: TransferReport?) {
+    if let report { regions[region]?.noteEnd(report) }
     transfers[region]?.deinitialize(count: 1)
     transfers[region]?.deallocate()
     transfers[region] = nil
@@ -175,16 +250,22 @@ struct RegionTable: RegionStore, ~Copyable {
   /// pages has been sent.
   mutating func reclaim() {
     for index in 0..<regionCount where claimed[index] {
-      pages[index].pointee.reclaim()
+      if index < arenaCount { pages[index].pointee.reclaim() }
       guard ending[index] else { continue }
       ending[index] = false
       claimed[index] = false
-      regions[index].release()
+      let region = regions[index]
+      if index >= arenaCount {
+        regions[index] = nil
+        foreign[index - arenaCount] = nil
+      }
+      region?.release()
     }
   }
 
-  /// Lets other threads see how full the regions are.
-  mutating func publish() {
-    for index in 0..<regions.count where claimed[index] { regions[index].publish() }
+  /// Lets other threads see how full the regions are, and how far their post-copies have come.
+  func publish(_ transfers: [TransferReport]) {
+    for transfer in transfers { regions[transfer.region]?.note(transfer) }
+    for index in 0..<regionCount where claimed[index] { regions[index]?.publish() }
   }
 }

@@ -26,18 +26,24 @@ final class VerbsEngine: Engine {
   private let number: Int
   private let options: EngineOptions
   private let regions: [Region]
+  private let seats: RegionSeats
   private let logger: Logger
   private let report = Mutex(EngineReport())
   private let stopping = Atomic<Bool>(false)
   private let wakeDescriptor: Int32
 
+  /// - Parameters:
+  ///   - regions: those in the arena.
+  ///   - seats: those that come and go.
   init(
-    link: VerbsAddress, number: Int, regions: [Region], options: EngineOptions, logger: Logger
+    link: VerbsAddress, number: Int, regions: [Region], seats: RegionSeats, options: EngineOptions,
+    logger: Logger
   ) throws {
     address = link
     name = LinkName.rdma(link).description
     self.number = number
     self.regions = regions
+    self.seats = seats
     self.options = options
     self.logger = logger
     wakeDescriptor = memx_wake_open()
@@ -52,6 +58,8 @@ final class VerbsEngine: Engine {
     stopping.store(true, ordering: .releasing)
     memx_wake(wakeDescriptor)
   }
+
+  func wake() { memx_wake(wakeDescriptor) }
 
   private var linkOptions: VerbsLink.Options {
     var link = VerbsLink.Options()
@@ -91,7 +99,8 @@ final class VerbsEngine: Engine {
       maxSessions: options.maxSessions, sessionTimeout_ms: options.sessionTimeout_ms,
       mtu: VerbsLink.frameBytes, ringFrames: linkOptions.receives)
     var core = ServerCore(
-      store: RegionTable(regions, engine: number, logger: logger, peers: link.directory),
+      store: RegionTable(
+        regions, seats: seats, engine: number, logger: logger, peers: link.directory),
       limits: limits, seed: .random(in: 0 ... .max))
     state.address = link.address
     state.mtu = VerbsLink.frameBytes
@@ -171,12 +180,13 @@ final class VerbsEngine: Engine {
   ) -> Bool {
     if stopping.load(ordering: .acquiring) { return false }
     core.tick(now_ns: now_ns, ringOverflowed: false)
+    while let region = core.store.withdrawn { core.close(region: region) }
     link.closeWindows { core.hasSession($0) }
     core.store.reclaim()
-    core.store.publish()
     state.sessions = core.sessions(now_ns: now_ns)
     state.clientAddresses = link.directory.all
     state.transfers = core.transfers()
+    core.store.publish(state.transfers)
     if let ended = core.takeEndedTransfer() {
       state.endedTransfers += 1
       logger.note(ended, link: name)

@@ -27,7 +27,9 @@ struct Mapping: ~Copyable {
   private let isKept: Bool
 
   /// Maps `byteCount` bytes of anonymous memory, which reads as zeros and is given pages on first use.
-  init(anonymous byteCount: Int, options: MemoryOptions = MemoryOptions(hugePages: false)) throws {
+  init(
+    anonymous byteCount: Int, options: MemoryOptions = MemoryOptions(hugePages: false)
+  ) throws(StoreError) {
     try self.init(
       fd: -1, byteCount, flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, options)
   }
@@ -42,7 +44,9 @@ struct Mapping: ~Copyable {
     try self.init(fd: file.rawValue, byteCount, flags: MAP_SHARED, options)
   }
 
-  private init(fd: Int32, _ byteCount: Int, flags: Int32, _ options: MemoryOptions) throws {
+  private init(
+    fd: Int32, _ byteCount: Int, flags: Int32, _ options: MemoryOptions
+  ) throws(StoreError) {
     guard let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, fd, 0),
       base != MAP_FAILED
     else { throw StoreError.system("cannot map \(byteCount) bytes") }

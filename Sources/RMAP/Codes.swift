@@ -45,6 +45,7 @@ public enum Status: UInt8, Sendable, CaseIterable {
   case ioError = 12
   case tooMany = 13
   case noStrategy = 14
+  case readOnly = 15
   case noWindow = 16
 }
 
@@ -67,6 +68,7 @@ extension Status: CustomStringConvertible {
     case .ioError: "the server's store failed"
     case .tooMany: "the server has as many sessions as it may have"
     case .noStrategy: "the server does not know the strategy"
+    case .readOnly: "the region is read-only"
     case .noWindow: "the region's memory cannot be reached directly over this link"
     }
   }

@@ -52,6 +52,8 @@ public enum StoredPage {
   case zeros
   /// Gone with an earlier incarnation.
   case lost
+  /// There is a page, but the store cannot get at it.
+  case unreadable
 }
 
 /// A region that a client may attach to, as `RegionStore.find` answers.
@@ -105,7 +107,9 @@ public enum ServerEvent: Sendable {
 /// region's number of slots: the session layer has checked both.
 public protocol RegionStore: ~Copyable {
   /// Looks the region up and checks token and address.
-  func find(_ request: AttachRequest, from peer: MACAddress) -> Result<RegionGrant, Refusal>
+  mutating func find(_ request: AttachRequest, from peer: MACAddress) -> Result<
+    RegionGrant, Refusal
+  >
   /// Are these the same client, whose new session takes the place of its own, where another's is refused?
   func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool
   /// Takes the region for this server's sessions; false when a server on another link has it.
@@ -119,6 +123,8 @@ public protocol RegionStore: ~Copyable {
   mutating func settle(_ region: Int, incarnation: UInt64) -> Result<Bool, Refusal>
 
   func load(_ region: Int, slot: UInt64) -> StoredPage
+  /// Are WRITEs of the region refused? DISCARDs are not: they say that a page is no longer needed.
+  func isReadOnly(_ region: Int) -> Bool
   /// A page to gather a WRITE in, or nil when quota or memory is used up. `slot` is the one to be
   /// written: a page that replaces another takes nothing from the quota.
   mutating func stage(_ region: Int, slot: UInt64) -> StagedPage?
@@ -154,12 +160,14 @@ public protocol RegionStore: ~Copyable {
   mutating func nextPush(_ region: Int) -> UInt64?
   /// Slots that have neither been taken nor fetched.
   func remaining(_ region: Int) -> Int
-  /// Forgets hints and order; also called without a `begin`.
-  mutating func endTransfer(_ region: Int)
+  /// Forgets hints and order; also called without a `begin`, and then without a report.
+  mutating func endTransfer(_ region: Int, _ report: TransferReport?)
   mutating func note(_ event: ServerEvent)
 }
 
 extension RegionStore where Self: ~Copyable {
+  @inlinable
+  public func isReadOnly(_ region: Int) -> Bool { false }
   public func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool { one == other }
   public func memory(_ region: Int) -> UnsafeMutableRawBufferPointer? { nil }
 }

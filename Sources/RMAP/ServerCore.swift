@@ -304,6 +304,9 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     case .lost:
       counters.lostReads += 1
       reply(.lost, to: header, session: index, sink: &sink)
+    case .unreadable:
+      counters.ioErrors += 1
+      reply(.ioError, to: header, session: index, sink: &sink)
     case .page(let page, let hashes):
       var answer = replyHeader(.ok, to: header, session: index)
       if inPostcopy {
@@ -367,6 +370,9 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     guard slot < table[index].slots else {
       counters.outOfRange += 1
       return finish(.outOfRange, at, header, session: index, sink: &sink)
+    }
+    guard !store.isReadOnly(region) else {
+      return finish(.readOnly, at, header, session: index, sink: &sink)
     }
     if carried == Wire.allFragments && length == 0 {
       if let staged = tags[at].staged { store.abandon(region, page: staged) }
@@ -653,6 +659,11 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     table[index] = Session()
     active -= 1
     shareCredits()
+  }
+
+  /// Ends the session on a region, if there is one, as when the region goes.
+  public mutating func close(region: Int) {
+    if let index = session(of: region) { close(index) }
   }
 
   /// A session number that tells nothing about the next (SplitMix64), with the entry in its low bits.

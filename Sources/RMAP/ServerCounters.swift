@@ -28,6 +28,8 @@ public struct ServerCounters: Sendable, Equatable {
   public var outOfRange: UInt64 = 0
   public var noSpace: UInt64 = 0
   public var lostReads: UInt64 = 0
+  /// Reads of pages that the store could not get at.
+  public var ioErrors: UInt64 = 0
   /// Replies to errors and refusals of an attach that the rate limit held back.
   public var errorsSuppressed: UInt64 = 0
 

@@ -118,7 +118,7 @@ struct SimulatedStore: RegionStore, ~Copyable {
 
   func remaining(_ region: Int) -> Int { transfers[region]?.pointee.remaining ?? 0 }
 
-  mutating func endTransfer(_ region: Int) {
+  mutating func endTransfer(_ region: Int, _ report: TransferReport?) {
     transfers[region]?.deinitialize(count: 1)
     transfers[region]?.deallocate()
     transfers[region] = nil

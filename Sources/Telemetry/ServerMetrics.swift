@@ -58,6 +58,10 @@ extension ServerStatus {
       ("quota_bytes", "Pages that the region may hold.", { UInt64($0.quota_pages) * pageBytes }),
       ("stored_bytes", "Pages that the region holds.", { UInt64($0.stored_pages) * pageBytes }),
       ("reserved_bytes", "Memory that the region has.", { UInt64($0.reserved_bytes) }),
+      (
+        "foreign", "1 when the pages are in the memory of a Xen guest.",
+        { $0.domain == nil ? 0 : 1 }
+      ),
       ("attached", "1 while a client is attached.", { $0.session == nil ? 0 : 1 }),
       (
         "queue_depth", "Requests that the client may have open.",
@@ -96,6 +100,7 @@ extension ServerStatus {
     case "out_of_range": "Requests for a slot behind the region's end."
     case "no_space": "Writes refused because quota or memory was used up."
     case "lost_reads": "Reads of pages lost with an earlier store."
+    case "io_errors": "Reads of pages that the server could not get at."
     case "errors_suppressed": "Replies to errors that the rate limit held back."
     case "postcopies": "Post-copies begun."
     case "pages_pushed": "Pages pushed in post-copy, and known to have arrived."

@@ -17,7 +17,7 @@ public struct ServerStatus: Codable, Sendable, Equatable {
   public var memory_bytes: Int
   /// Of that, memory that no region has.
   public var free_bytes: Int
-  /// Bytes of pages that the regions hold.
+  /// Bytes of pages that the regions hold, those in guests' memory left out.
   public var stored_bytes: Int
   public var links: [Link]
   public var regions: [Region]
@@ -78,12 +78,14 @@ public struct ServerStatus: Codable, Sendable, Equatable {
     public var reserved_bytes: Int
     /// The store that its pages are in, 16 hexadecimal digits.
     public var incarnation: String
+    /// The Xen domain whose memory its pages are in; left out for the server's own.
+    public var domain: Int?
     /// The client that is attached; null for none.
     public var session: Session?
 
     public init(
       name: String, slots: UInt64, quota_pages: Int, stored_pages: Int, reserved_bytes: Int,
-      incarnation: String, session: Session?
+      incarnation: String, domain: Int? = nil, session: Session?
     ) {
       self.name = name
       self.slots = slots
@@ -91,6 +93,7 @@ public struct ServerStatus: Codable, Sendable, Equatable {
       self.stored_pages = stored_pages
       self.reserved_bytes = reserved_bytes
       self.incarnation = incarnation
+      self.domain = domain
       self.session = session
     }
   }
@@ -186,6 +189,7 @@ extension ServerStatus.Region {
     try container.encode(stored_pages, forKey: .stored_pages)
     try container.encode(reserved_bytes, forKey: .reserved_bytes)
     try container.encode(incarnation, forKey: .incarnation)
+    try container.encodeIfPresent(domain, forKey: .domain)
     try container.encode(session, forKey: .session)
   }
 }

@@ -45,10 +45,20 @@ public protocol XenStoreConnection: AnyObject, Sendable {
   func isIntroduced(domain: Int) throws(XenError) -> Bool
 }
 
+/// A store that can make several changes as one.
+public protocol TransactionalXenStore: XenStoreConnection {
+  /// Sets all of the texts if, at that moment, there is `text` at `path`; so nothing is written below a directory
+  /// that somebody has just removed, which would make it anew.
+  ///
+  /// - Parameter values: texts by their paths.
+  /// - Returns: whether it was so, and they were set.
+  func write(_ values: [String: String], if path: String, is text: String) throws(XenError) -> Bool
+}
+
 /// A connection to the store's daemon, over its socket or, in a guest, over the kernel's device.
 ///
 /// Threads may share one, and wait for one another; what one of them watches any of them may be told.
-public final class XenStore: XenStoreConnection, @unchecked Sendable {
+public final class XenStore: TransactionalXenStore, @unchecked Sendable {
   // Invariant behind @unchecked: the properties are constant, and the library locks what it shares.
   private let library: memx_xenstore
   private let handle: UnsafeMutableRawPointer
@@ -77,9 +87,11 @@ public final class XenStore: XenStoreConnection, @unchecked Sendable {
 
   deinit { library.close(handle) }
 
-  public func read(_ path: String) throws(XenError) -> String? {
+  public func read(_ path: String) throws(XenError) -> String? { try read(path, in: 0) }
+
+  private func read(_ path: String, in transaction: UInt32) throws(XenError) -> String? {
     var length: UInt32 = 0
-    guard let value = library.read(handle, 0, path, &length) else {
+    guard let value = library.read(handle, transaction, path, &length) else {
       return try absent("read", path)
     }
     defer { free(value) }
@@ -88,8 +100,36 @@ public final class XenStore: XenStoreConnection, @unchecked Sendable {
   }
 
   public func write(_ path: String, _ value: String) throws(XenError) {
-    guard library.write(handle, 0, path, value, UInt32(value.utf8.count)) else {
+    try write(path, value, in: 0)
+  }
+
+  private func write(
+    _ path: String, _ value: String, in transaction: UInt32
+  ) throws(XenError) {
+    guard library.write(handle, transaction, path, value, UInt32(value.utf8.count)) else {
       throw failure("write", path)
+    }
+  }
+
+  public func write(
+    _ values: [String: String], if path: String, is text: String
+  ) throws(XenError) -> Bool {
+    while true {
+      let transaction = library.transaction_start(handle)
+      guard transaction != 0 else { throw failure("begin a transaction for", path) }
+      do throws(XenError) {
+        guard try read(path, in: transaction) == text else {
+          _ = library.transaction_end(handle, transaction, true)
+          return false
+        }
+        for (path, value) in values { try write(path, value, in: transaction) }
+      } catch {
+        _ = library.transaction_end(handle, transaction, true)
+        throw error
+      }
+      if library.transaction_end(handle, transaction, false) { return true }
+      // Somebody has changed what was read or written: once more.
+      guard errno == EAGAIN else { throw failure("end a transaction for", path) }
     }
   }
 

@@ -26,7 +26,7 @@ import Testing
           { name: "a", size: "4G", quota: "1G", token: "secret", clients: ["02:00:00:00:00:01"] },
           { name: "b", size: 1048576, },
         ],
-        memory: "8G", arena: "/dev/shm/memx", hugepages: "never", lock: true,
+        xen: true, memory: "8G", arena: "/dev/shm/memx", hugepages: "never", lock: true,
         http: "[::1]:9400", log_level: "debug", log_format: "json",
         session_timeout_ms: 5000, busy_poll_us: 0, max_sessions: 8, ring_frames: 1024,
       }
@@ -38,6 +38,7 @@ import Testing
     #expect(regions[0].token != nil && regions[1].token == nil)
     #expect(regions[0].clients.map(\.description) == ["02:00:00:00:00:01"])
     #expect(regions[1].slots == 256 && regions[1].quota == 256)
+    #expect(file.xen == true)
     #expect(file.memory == 8 << 30)
     #expect(file.arena == "/dev/shm/memx")
     #expect(file.hugepages == .never)
@@ -53,13 +54,13 @@ import Testing
 
   @Test func anEmptyFileLeavesAllOpen() throws {
     let file = try read("{}")
-    #expect(file.links == nil && file.memory == nil && file.lock == nil)
+    #expect(file.links == nil && file.xen == nil && file.memory == nil && file.lock == nil)
   }
 
   @Test(arguments: [
     ("[]", "m.json5: a list is not an object; write { key: value }"),
     (
-      "{link: []}", "m.json5: the key 'link' is unknown; allowed are links, regions, memory, arena,"
+      "{link: []}", "m.json5: the key 'link' is unknown; allowed are links, regions, xen, memory,"
     ),
     (
       "{regions: [{name: 'a', size: '1G', tokn: 'x'}]}",

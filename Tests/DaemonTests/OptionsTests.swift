@@ -17,7 +17,7 @@ import Testing
     try Data(
       """
       { links: ["eth1"], regions: [{ name: "a", size: "1G" }], memory: "1G", lock: true,
-        busy_poll_us: 7, http: "127.0.0.1:1", log_level: "debug", hugepages: "never" }
+        busy_poll_us: 7, xen: true, http: "127.0.0.1:1", log_level: "debug", hugepages: "never" }
       """.utf8
     ).write(to: URL(fileURLWithPath: path))
     let file = try settings("--config \(path)")
@@ -26,12 +26,13 @@ import Testing
     #expect(file.server.memory.lock && !file.server.memory.hugePages)
     #expect(file.server.busyPoll_us == 7)
     #expect(file.server.ringFrames == 4096)
+    #expect(file.xen && file.server.foreignRegions == 16)
     #expect(file.http == .ipv4("127.0.0.1", port: 1))
     #expect(file.logLevel == .debug && file.logFormat == .text)
     let both = try settings(
       "--config \(path) --link eth2 --link eth3 --region b:2M --memory 2M --no-lock --hugepages auto"
         + " --busy-poll-us 9 --http off --log-level error --log-format json --max-sessions 3"
-        + " --session-timeout-ms 2000 --ring-frames 128 --arena /x")
+        + " --session-timeout-ms 2000 --ring-frames 128 --arena /x --no-xen")
     #expect(both.server.links == ["eth2", "eth3"])
     #expect(both.server.regions.map(\.name.description) == ["b"])
     #expect(both.server.memoryBytes == 2 << 20)
@@ -40,6 +41,7 @@ import Testing
     #expect(both.server.maxSessions == 3)
     #expect(both.server.sessionTimeout_ms == 2000)
     #expect(both.server.ringFrames == 128)
+    #expect(!both.xen && both.server.foreignRegions == 0)
     #expect(both.server.arenaDirectory == "/x")
     #expect(both.http == .off)
     #expect(both.logLevel == .error && both.logFormat == .json)
@@ -83,6 +85,8 @@ import Testing
       ("--memory 1X", 64, "is no size"),
       ("--link x --memory 1M", 64, "memxd: no region: name one, with --region NAME:SIZE"),
       ("--config \(path)", 78, "memxd: no region"),
+      ("--link x --xen --check", 0, "links x; regions Xen guests';"),
+      ("--link lo --xen", 1, "memxd: cannot "),
       (
         "--config \(path) \(region) --check", 0,
         "memxd: the configuration is valid: links eth1; regions a"

@@ -19,7 +19,8 @@ struct LabTests {
   @Test(
     "Guests on both kernels", .timeLimit(.minutes(10)),
     arguments: [
-      Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
+      Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .xenStopAndCopy,
+      .xenPostCopy,
     ], KernelSeries.allCases)
   func scenario(_ scenario: Scenario, series: KernelSeries) async throws {
     let report = await scenario.run(Self.lab, on: series)

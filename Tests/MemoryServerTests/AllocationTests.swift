@@ -57,6 +57,29 @@ import Testing
     print("mtu \(mtu): \(allocations) allocations, \(pages) pages, \(reports) reports")
   }
 
+  @Test func norForAPageInAnotherDomainsFrames() throws {
+    let bed = try ForeignBed()
+    let region = try bed.serve("guest", slots: 4096, used: Array(0..<4096))
+    let client = try bed.client("guest")
+    #expect(client.attach() == .live)
+    #expect(client.read(0..<4096, expecting: .version(1)) == .init(done: 4096))
+
+    test_watch_allocations(try engineThread(link: bed.network.serverLink))
+    defer { test_watch_allocations(0) }
+    let firstBeat = bed.server.engineReports[0].heartbeat
+    for _ in 0..<10 {
+      #expect(client.read(0..<4096, expecting: .version(1)) == .init(done: 4096))
+    }
+    let allocations = test_allocations()
+    let reports = bed.server.engineReports[0].heartbeat - firstBeat + 1
+    let pages = 10 * 4096
+    #expect(
+      allocations <= 16 * reports + UInt64(pages / 1000),
+      "\(allocations) allocations for \(pages) pages and \(reports) reports")
+    test_watch_allocations(0)
+    bed.withdraw(region)
+  }
+
   /// The id of this process's thread that serves a link.
   private func engineThread(link: String) throws -> Int32 {
     var found: [Int32] = []

@@ -7,6 +7,7 @@ enum Content: Equatable {
   case word(UInt64)
   case zeros
   case lost
+  case unreadable
   /// A page that no test has written.
   case torn
 }
@@ -15,11 +16,15 @@ enum Content: Equatable {
 final class TestRegion {
   private var pages: RegionPages
 
-  init(_ name: RegionName, slots: UInt64, quota: Int, arena: Arena) throws {
-    pages = try RegionPages(name, slots: slots, quota: quota, arena: arena)
+  init(
+    _ name: RegionName, slots: UInt64, quota: Int, arena: Arena, isLinear: Bool = false
+  ) throws {
+    pages = try RegionPages(
+      name, slots: slots, quota: quota, arena: arena, isLinear: isLinear)
   }
 
   var stored: Int { pages.stored }
+  var linearMemory: UnsafeMutableRawBufferPointer? { pages.linearMemory }
   var incarnation: UInt64 { pages.incarnation }
   var reservedBytes: Int { pages.reservedBytes }
 
@@ -43,6 +48,7 @@ final class TestRegion {
       return isFilled(page, word) ? .word(word) : .torn
     case .zeros: return .zeros
     case .lost: return .lost
+    case .unreadable: return .unreadable
     }
   }
 

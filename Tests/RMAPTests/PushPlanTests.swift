@@ -6,7 +6,7 @@ import Testing
 /// What a session has planned to push, and what it tells the client of that.
 @Suite struct PushPlanTests {
   private func sender(planning slots: [UInt64]) -> PushSender {
-    var sender = PushSender(BeginRequest(strategy: "push"), session: 1, limit_bytes_s: 0)
+    var sender = PushSender(BeginRequest(strategy: "push"), session: 1, region: 0, limit_bytes_s: 0)
     for slot in slots { sender.enqueue(slot) }
     return sender
   }

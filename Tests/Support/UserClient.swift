@@ -93,6 +93,58 @@ package final class UserClient: @unchecked Sendable {
     return tally
   }
 
+  /// What a post-copy has brought.
+  package struct Moved: Equatable {
+    /// Slots whose pages were pushed.
+    package var slots: Set<UInt64> = []
+    /// Pushes whose page was not what it should be.
+    package var wrong = 0
+    /// The server said that there is nothing more.
+    package var isAll = false
+    /// BEGIN was refused with this.
+    package var refused: Status?
+  }
+
+  /// Has pages pushed until `count` have come, or the server has no more, or for `timeout_ms`.
+  ///
+  /// - Parameters:
+  ///   - version: that the pages should be of.
+  ///   - ending: whether to say END then.
+  package func move(
+    version: UInt64, strategy: String = "push", count: Int = .max, ending: Bool = true,
+    timeout_ms: UInt64 = 10_000
+  ) -> Moved {
+    let end_ns = Self.now_ns() + timeout_ms * 1_000_000
+    var completions = Completions(version: version)
+    if let status = tell(.begin, BeginRequest(strategy: strategy).payload, &completions) {
+      completions.moved.refused = status
+      return completions.moved
+    }
+    while !completions.moved.isAll, completions.moved.slots.count < count, Self.now_ns() < end_ns {
+      step(&completions)
+    }
+    if ending {
+      completions.moved.refused = tell(.end, EndRequest(unused: 0).payload, &completions)
+    }
+    return completions.moved
+  }
+
+  /// Sends what has a payload; nil when it was done, else why not.
+  private func tell(
+    _ operation: ClientSession.Operation, _ payload: [UInt8], _ completions: inout Completions
+  ) -> Status? {
+    buffers.copyMemory(from: payload, byteCount: payload.count)
+    _ = session.submit(
+      operation, slot: 0, buffer: buffers, length: payload.count, request: 0,
+      now_ns: Self.now_ns())
+    while completions.ended.isEmpty { step(&completions) }
+    switch completions.ended.removeLast().outcome {
+    case .done: return nil
+    case .refused(let status): return status
+    case .timedOut: return .ioError
+    }
+  }
+
   /// Ends the session; the region keeps its pages.
   package func detach() {
     session.detach(sink: &sender)
@@ -162,8 +214,14 @@ package final class UserClient: @unchecked Sendable {
     }
   }
 
+  /// The words of a page as `stamp` writes them.
+  package static func words(slot: UInt64, version: UInt64) -> [UInt64] {
+    var x = seed(slot: slot, version: version)
+    return (0..<Wire.pageBytes / 8).map { _ in advance(&x) }
+  }
+
   package static func holds(
-    _ page: UnsafeMutableRawPointer, _ expected: Expected, slot: UInt64
+    _ page: UnsafeRawPointer, _ expected: Expected, slot: UInt64
   ) -> Bool {
     var x: UInt64 = 0
     if case .version(let version) = expected { x = seed(slot: slot, version: version) }
@@ -208,6 +266,20 @@ extension UserClient.Tally {
 
 private struct Completions: CompletionSink, ~Copyable {
   var ended: [(request: UInt64, outcome: Outcome)] = []
+  /// Of pages that are pushed.
+  var version: UInt64 = 0
+  var moved = UserClient.Moved()
+
+  init(version: UInt64 = 0) { self.version = version }
+
+  mutating func arrived(slot: UInt64, page: UnsafeRawPointer?, isPush: Bool) {
+    moved.slots.insert(slot)
+    let isRight = page.map { UserClient.holds($0, .version(version), slot: slot) } ?? false
+    if !isRight { moved.wrong += 1 }
+  }
+
+  mutating func pushesEnded() { moved.isAll = true }
+
   mutating func completed(request: UInt64, outcome: Outcome) { ended.append((request, outcome)) }
 }
 

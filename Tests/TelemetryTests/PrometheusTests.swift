@@ -81,6 +81,7 @@ import Testing
     #expect(regions[0]["session"] is [String: Any])
     #expect(regions[1]["session"] is NSNull)
     #expect(regions[1]["stored_pages"] as? Int == 0)
+    #expect(regions.map { $0["domain"] as? Int } == [nil, 3])
     #expect(try JSONDecoder().decode(ServerStatus.self, from: data) == ServerStatus.example)
   }
 }
@@ -100,7 +101,7 @@ extension ServerStatus {
           incarnation: "00000000000000ff", session: session),
         Region(
           name: "b", slots: 100, quota_pages: 50, stored_pages: 0, reserved_bytes: 0,
-          incarnation: "00000000000000fe", session: nil),
+          incarnation: "00000000000000fe", domain: 3, session: nil),
       ])
   }
 

@@ -133,6 +133,7 @@ enum rmap_opcode {
  * @RMAP_IO_ERROR: the server's store failed
  * @RMAP_TOO_MANY: the server has as many sessions as it may have
  * @RMAP_NO_STRATEGY: the server does not know the strategy that BEGIN names
+ * @RMAP_READ_ONLY: the region's pages can be read and discarded, not written
  * @RMAP_NO_WINDOW: this region's memory cannot be reached directly over this
  *	link
  */
@@ -152,6 +153,7 @@ enum rmap_status {
 	RMAP_IO_ERROR = 12,
 	RMAP_TOO_MANY = 13,
 	RMAP_NO_STRATEGY = 14,
+	RMAP_READ_ONLY = 15,
 	RMAP_NO_WINDOW = 16,
 };
 

@@ -163,7 +163,7 @@ _memxd() {
     local -a unparsed_words=("${COMP_WORDS[@]:1:${COMP_CWORD}}")
 
     local -a repeating_flags=()
-    local -a non_repeating_flags=(--lock --no-lock --check -h --help)
+    local -a non_repeating_flags=(--xen --no-xen --lock --no-lock --check -h --help)
     local -a repeating_options=(--link --region)
     local -a non_repeating_options=(--memory --arena --hugepages --session-timeout-ms --busy-poll-us --max-sessions --ring-frames --config --http --log-level --log-format)
     __memxd_offer_flags_options 0

@@ -20,7 +20,7 @@ function __memxd_parse_tokens -S
     set -l unparsed_tokens (__memxd_tokens -pc)
     switch $unparsed_tokens[1]
     case 'memxd'
-        __memxd_parse_subcommand 0 'link=+' 'region=+' 'memory=' 'arena=' 'hugepages=' 'lock' 'no-lock' 'session-timeout-ms=' 'busy-poll-us=' 'max-sessions=' 'ring-frames=' 'config=' 'check' 'http=' 'log-level=' 'log-format=' 'h/help'
+        __memxd_parse_subcommand 0 'link=+' 'region=+' 'xen' 'no-xen' 'memory=' 'arena=' 'hugepages=' 'lock' 'no-lock' 'session-timeout-ms=' 'busy-poll-us=' 'max-sessions=' 'ring-frames=' 'config=' 'check' 'http=' 'log-level=' 'log-format=' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __memxd_parse_subcommand -r 1 
@@ -77,8 +77,10 @@ function __memxd_custom_completion
 end
 
 complete -c 'memxd' -f
-complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd"' -l 'link' -d 'Ethernet interface to serve on; may be given several times.' -rfka ''
-complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd"' -l 'region' -d 'A region of memory and who may attach; may be given several times. Keys: quota=SIZE, the most that its pages may take (default: its size); token_file=PATH, a file with what a client must show, up to 32 bytes; token=TEXT, the same here, where every user sees it in ps; client=MAC, a client that may attach, may be given several times (default: any client); strategy=NAME, which page goes next in a post-copy whose client does not say (default: streams+lru); push_rate=SIZE, the most that a post-copy pushes in a second (default: no limit).' -rfka ''
+complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd"' -l 'link' -d 'Ethernet interface to serve on, or rdma:ADDRESS[:PORT] or rdma:DEVICE[:PORT] (default port: 34997); may be given several times.' -rfka ''
+complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd"' -l 'region' -d 'A region of memory and who may attach; may be given several times. Keys: quota=SIZE, the most that its pages may take (default: its size); token_file=PATH, a file with what a client must show, up to 32 bytes; token=TEXT, the same here, where every user sees it in ps; client=ADDRESS, a client that may attach, by its Ethernet or over RDMA its IP address, may be given several times (default: any client); strategy=NAME, which page goes next in a post-copy whose client does not say (default: streams+lru); push_rate=SIZE, the most that a post-copy pushes in a second (default: no limit); layout=linear, all of its memory set aside at the start, so that clients over RDMA reach it directly (default: scattered).' -rfka ''
+complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd" xen' -l 'xen' -d 'In dom0 of a Xen host: serve the memory of guests that memxctl migrate moves away (default: no).'
+complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd" no-xen' -l 'no-xen' -d 'In dom0 of a Xen host: serve the memory of guests that memxctl migrate moves away (default: no).'
 complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd" memory' -l 'memory' -d 'The most that all regions\' pages together may take, in bytes or with K, M, G, T.' -rfka ''
 complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd" arena' -l 'arena' -d 'Directory that keeps pages over a restart; on tmpfs or hugetlbfs for memory, on a disk for what is to survive a reboot (default: none; pages go with the process).' -rfa '(__memxd_complete_directories)'
 complete -c 'memxd' -n '__memxd_should_offer_completions_for_flags_or_options "memxd" hugepages' -l 'hugepages' -d 'Ask for transparent huge pages (default: auto).' -rfka 'auto never'

@@ -20,6 +20,8 @@ struct memx_xenstore {
   bool (*unwatch)(void *store, const char *path, const char *token);
   int (*fileno)(void *store);
   char **(*check_watch)(void *store);
+  uint32_t (*transaction_start)(void *store);
+  bool (*transaction_end)(void *store, uint32_t transaction, bool abandon);
   bool (*is_domain_introduced)(void *store, unsigned domain);
 };
 

@@ -17,7 +17,7 @@ struct GuestServer: Sendable {
       memxd \(arguments) --http \(http) > \(log) 2>&1 &
       echo $! > /run/memxd.pid
       until grep -q ' ready ' \(log); do kill -0 $! || exit 1; usleep 50000; done
-      """, in: .work)
+      """, in: .work, timeout: .seconds(180))
     guard outcome.succeeded else {
       throw LabError("memxd did not get ready: \(try await guest.run("cat \(log)"))")
     }

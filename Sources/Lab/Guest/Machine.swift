@@ -39,7 +39,11 @@ public struct Machine: Sendable {
     directory: FilePath
   ) -> [String] {
     let words =
-      ["console=ttyS0", "loglevel=5", "panic=-1", "rootfstype=ramfs", "mitigations=off"]
+      [
+        "console=ttyS0", "loglevel=5", "panic=-1", "rootfstype=ramfs", "mitigations=off",
+        // In a guest that waits for a processor the check finds no timer, and the kernel panics.
+        "no_timer_check",
+      ]
       + kernelWords
     return [
       "qemu-system-x86_64", "-machine", "q35", "-accel", accelerator.rawValue, "-cpu", "max",

@@ -4,7 +4,7 @@ extension Scenario {
   /// Post-copy without Xen: a guest's pages go to memxd by copying, and come back while it works on them.
   public static let pullBack = Scenario(
     "postcopy/pull-back",
-    "pages copied to memxd come back by push and demand fetch; server killed on the way"
+    "pages copied to memxd come back by push and demand fetch; link down, server killed on the way"
   ) { bed, findings in
     var options = Server.Options()
     options.regions = ["swap:256M"]
@@ -22,6 +22,17 @@ extension Scenario {
       await findings.set("minor_faults", .count(pulled.minorFaults))
       await findings.expect(
         pulled.pushed > pulled.fetched, "more pages were fetched than pushed: \(pulled)")
+      let dropped = try await whole.pulledBack(bed, findings, "begin no-such-strategy 2M") {
+        bed.progress.note("link down for 30 s in the middle")
+        try guest.setCarrier(false)
+        try await Task.sleep(for: .seconds(30))
+        try guest.setCarrier(true)
+      }
+      await findings.expect(dropped.reconnects > 0, "the module did not attach again")
+      let said = try await guest.kernelLog()
+      await findings.expect(
+        said.contains("knows no strategy no-such-strategy"),
+        "the kernel does not say that there is no such strategy")
       let log = try first.logText()
       await findings.expect(
         log.contains("post-copy has ended") && log.contains("complete=true"),
@@ -158,27 +169,36 @@ struct PseudoDevice: Sendable {
     _ event: @escaping @Sendable () async throws -> Event
   ) async throws -> Pulled<Event> {
     bed.progress.note("quicksort paged out, then ‘\(line)’")
+    let before = try await counters()
     async let workload = workload()
     let missing = try await pagedOut()
     try await begin(line)
-    try await device.counted("pushed_pages", 500)
+    try await device.counted("pushed_pages", before.pushed + 500)
     let happened = try await event()
     try await guest.until(
       "[ $(cat \(MemxDevice.sysfs)/postcopy) = complete ]", timeout: .seconds(300))
-    let pushed = try await device.counter("pushed_pages")
-    let fetched = try await device.counter("fetched_pages")
-    // A workload that has ended has freed what it did not need any more.
-    let works = try await guest.outcome("pidof memx-bench").succeeded
+    let after = try await counters()
+    let pushed = after.pushed - before.pushed
+    let fetched = after.fetched - before.fetched
+    let outdated = after.outdated - before.outdated
     await findings.expect(
-      pushed + fetched == missing || (!works && pushed + fetched < missing),
-      "\(missing) pages were away; \(pushed) were pushed and \(fetched) fetched")
+      pushed + fetched + outdated == missing,
+      "\(missing) pages were away; \(pushed) were pushed, \(fetched) fetched, \(outdated) outdated")
     _ = try Workload.measured(try await workload)
     for name in ["errors", "lost_pages"] {
       let count = try await device.counter(name)
       await findings.expect(count == 0, "\(name) is \(count)")
     }
     return Pulled(
-      pushed: pushed, fetched: fetched, minorFaults: try await device.counter("minor_faults"),
+      pushed: pushed, fetched: fetched,
+      minorFaults: try await device.counter("minor_faults"),
       reconnects: try await device.counter("reconnects"), event: happened)
+  }
+
+  private func counters() async throws -> (pushed: Int, fetched: Int, outdated: Int) {
+    (
+      try await device.counter("pushed_pages"), try await device.counter("fetched_pages"),
+      try await device.counter("outdated_pages")
+    )
   }
 }

@@ -64,8 +64,9 @@ public struct Scenario: Sendable {
 
   /// All scenarios.
   public static let all: [Scenario] = [
-    .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .boot,
-    .remoteSwapNBD, .xenBoot, .rdmaPages,
+    .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
+    .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
+    .xenLostSource, .rdmaPages, .rdmaBadDays,
   ]
 
   /// Runs it.

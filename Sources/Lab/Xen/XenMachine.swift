@@ -22,6 +22,8 @@ public struct XenMachine: Sendable {
   var name: String { "host\(number)" }
   /// The tap in the namespace that its network card is joined to.
   var tap: String { "tap\(number)" }
+  /// Its network card's Ethernet address, which is its bridge's too.
+  var macAddress: String { "52:54:00:6d:78:0\(number)" }
   /// dom0's address in the lab's network.
   var address: String { XenNetwork.address(host: number) }
 
@@ -31,7 +33,8 @@ public struct XenMachine: Sendable {
   /// programs in dom0 crash now and then once a guest runs.
   func commandLine(_ parts: XenParts, directory: FilePath) -> [String] {
     let hypervisor = [
-      "console=com1", "com1=115200,8n1", "dom0_mem=\(Self.dom0Memory_mib)M,max:\(Self.dom0Memory_mib)M",
+      "console=com1", "com1=115200,8n1",
+      "dom0_mem=\(Self.dom0Memory_mib)M,max:\(Self.dom0Memory_mib)M",
       "loglvl=warning", "guest_loglvl=warning", "spec-ctrl=eager-fpu",
     ]
     let dom0 = [
@@ -52,7 +55,7 @@ public struct XenMachine: Sendable {
       "-serial", "file:\(directory.appending("console.log"))",
     ] + disks + [
       "-netdev", "tap,id=net0,ifname=\(tap),script=no,downscript=no",
-      "-device", "virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:6d:78:0\(number),host_mtu=9000",
+      "-device", "virtio-net-pci,id=nic0,netdev=net0,mac=\(macAddress),host_mtu=9000",
       "-device", "virtio-serial-pci", "-chardev", "stdio,id=lab,signal=off",
       "-device", "virtserialport,chardev=lab,name=lab",
       "-chardev", "pipe,id=monitor,path=\(directory.appending("monitor"))",

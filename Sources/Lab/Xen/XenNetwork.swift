@@ -4,7 +4,8 @@
 /// tap for each host, and a bridge in each dom0.
 struct XenNetwork: Sendable {
   let namespace: Namespace
-  private static let bridge = "br0"
+  /// The bridge in the namespace.
+  static let bridge = "br0"
   private static let prefix = "10.77.0."
 
   /// The address of a host's dom0.

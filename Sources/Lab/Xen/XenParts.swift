@@ -16,6 +16,8 @@ public struct XenParts: Sendable {
   let ramdisk: FilePath
   /// The disks of a host, in order: dom0's programs, what guests boot from, guests' programs.
   let disks: [FilePath]
+  /// `tools/guest/pulse.c`, for this machine.
+  let pulse: FilePath
 }
 
 extension Lab {
@@ -36,9 +38,11 @@ extension Lab {
         try await programs(.dom0(xen)),
         try await bootDisk(
           vmlinux: try await uncompressed.file(of: guest),
-          ramdisk: try await ramdisk(of: .xenGuest, for: guest, modules: try await modules(for: guest))),
+          ramdisk: try await ramdisk(
+            of: .xenGuest, for: guest, modules: try await modules(for: guest))),
         try await programs(.guest),
-      ])
+      ],
+      pulse: try await StaticPrograms(cache: cache, progress: progress).file(of: "pulse"))
   }
 
   /// The disk that a guest's kernel and ramdisk are read from in dom0.

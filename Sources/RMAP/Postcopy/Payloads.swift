@@ -109,6 +109,8 @@ public struct EndRequest: Sendable, Equatable {
 public struct TransferReport: Sendable, Equatable {
   /// The session that it belongs to.
   public var session: UInt32
+  /// The store's index of the region.
+  public var region: Int
   public var strategy: String
   /// Pages that the client did not have at the beginning.
   public var pages: UInt64 = 0
@@ -130,9 +132,12 @@ public struct TransferReport: Sendable, Equatable {
   public var bandwidth_bytes_s: UInt64 = 0
   /// Everything has arrived.
   public var isComplete = false
+  /// The client has said END: it needs nothing more.
+  public var hasEnded = false
 
-  init(session: UInt32, strategy: String) {
+  init(session: UInt32, region: Int, strategy: String) {
     self.session = session
+    self.region = region
     self.strategy = strategy
   }
 }

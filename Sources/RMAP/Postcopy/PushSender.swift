@@ -60,9 +60,9 @@ struct PushSender: ~Copyable {
   /// There was nothing to push, though it was time.
   var isStarved = false
 
-  init(_ request: BeginRequest, session: UInt32, limit_bytes_s: UInt64) {
+  init(_ request: BeginRequest, session: UInt32, region: Int, limit_bytes_s: UInt64) {
     self.request = request
-    report = TransferReport(session: session, strategy: request.strategy)
+    report = TransferReport(session: session, region: region, strategy: request.strategy)
     pace = PushPace(limit_bytes_s: limit_bytes_s)
     granted = request.window
     entries = .allocate(capacity: Wire.pushWindow)

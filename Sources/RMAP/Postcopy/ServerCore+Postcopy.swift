@@ -84,7 +84,9 @@ extension ServerCore where Store: ~Copyable {
       let limits = [request.rate_bytes_s, transfer.limit_bytes_s].filter { $0 > 0 }
       let push = UnsafeMutablePointer<PushSender>.allocate(capacity: 1)
       push.initialize(
-        to: PushSender(request, session: table[index].id, limit_bytes_s: limits.min() ?? 0))
+        to: PushSender(
+          request, session: table[index].id, region: table[index].region,
+          limit_bytes_s: limits.min() ?? 0))
       push.pointee.report.strategy = transfer.strategy
       push.pointee.report.pages = transfer.pages
       pushes[index] = push
@@ -119,7 +121,10 @@ extension ServerCore where Store: ~Copyable {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
     guard let at = admitNew(header, session: index, sink: &sink) else { return }
-    if let push = pushes[index] { push.pointee.report.unused = request.unused }
+    if let push = pushes[index] {
+      push.pointee.report.unused = request.unused
+      push.pointee.report.hasEnded = true
+    }
     endTransfer(session: index)
     finish(.ok, at, header, session: index, sink: &sink)
   }
@@ -174,6 +179,8 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.fetched += 1
       counters.pagesFetched += 1
     }
+    push.pointee.pace.fetched()
+    linkPace.fetched()
     let wasPlanned = push.pointee.withdraw(slot)
     let promise = store.fault(region, slot: slot, context: context, wasPlanned: wasPlanned)
     pushDue.set(index, due_ns: 0)
@@ -317,7 +324,7 @@ extension ServerCore where Store: ~Copyable {
   // MARK: State
 
   mutating func endTransfer(session index: Int) {
-    store.endTransfer(table[index].region)
+    store.endTransfer(table[index].region, pushes[index]?.pointee.report)
     guard let push = pushes[index] else { return }
     ended = push.pointee.report
     pushes[index] = nil

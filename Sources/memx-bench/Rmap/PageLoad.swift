@@ -85,7 +85,9 @@ struct PageLoad: CompletionSink, ~Copyable {
   }
 
   /// The memory of all buffers.
-  var memory: UnsafeMutableRawBufferPointer { .init(start: buffers, count: queueDepth * Wire.pageBytes) }
+  var memory: UnsafeMutableRawBufferPointer {
+    .init(start: buffers, count: queueDepth * Wire.pageBytes)
+  }
 
   /// A request that has not completed.
   func request(_ index: Int) -> Request { requests[index] }

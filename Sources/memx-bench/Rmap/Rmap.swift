@@ -66,7 +66,8 @@ struct Rmap: ParsableCommand {
 
   @Flag(
     help:
-      "Over RDMA: reach the region's memory directly, without the server's program; it needs layout=linear.")
+      "Over RDMA: reach the region's memory directly, without the server's program; it needs layout=linear."
+  )
   var oneSided = false
 
   @Flag(help: "Write random bytes to every slot first.")

@@ -42,7 +42,7 @@ struct MemoryStore: RegionStore {
   }
   func nextPush(_ region: Int) -> UInt64? { state.nextPush(region) }
   func remaining(_ region: Int) -> Int { state.remaining(region) }
-  func endTransfer(_ region: Int) { state.endTransfer(region) }
+  func endTransfer(_ region: Int, _ report: TransferReport?) { state.endTransfer(region) }
   func note(_ event: ServerEvent) { state.events += 1 }
 }
 

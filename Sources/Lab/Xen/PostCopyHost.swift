@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension XenHost {
+  private static let memxdLog = "/run/memxd.log"
+  /// The port on which a host takes guests in.
+  private static let receivePort = 6001
+
+  /// Starts `memxd --xen` on the bridge, and waits until it has told guests' hosts where it is.
+  ///
+  /// - Throws: ``LabError`` with the end of its log when it does not get there in time.
+  func startMemxd() async throws {
+    try await run(
+      """
+      memxd --link \(Dom0.bridge) --xen --memory 16M >> \(Self.memxdLog) 2>&1 &
+      echo $! > /run/memxd.pid
+      """)
+    let told = try await outcome(
+      """
+      n=0
+      until xenstore-exists /local/domain/0/memx/server; do
+        usleep 100000
+        [ -e /proc/$(cat /run/memxd.pid) ] && [ $((n += 1)) -lt 600 ] || exit 1
+      done
+      """, timeout: .seconds(120))
+    guard told.succeeded else {
+      throw LabError(
+        "memxd on \(machine.name) did not get ready:\n"
+          + (try await run("tail -n 10 \(Self.memxdLog)")))
+    }
+  }
+
+  /// Kills memxd, as a fault of its own would.
+  func killMemxd() async throws {
+    try await run("kill -9 $(cat /run/memxd.pid)")
+  }
+
+  /// Takes in guests that others send, as sshd would.
+  func takeGuests() async throws {
+    try await run(
+      "nc -ll -p \(Self.receivePort) -e memxctl receive > /dev/null 2>> /run/receive.log &")
+  }
+
+  /// Moves a guest from here to another host by post-copy, and returns when its last page has come.
+  ///
+  /// - Parameter words: further words for `memxctl migrate`.
+  /// - Returns: how that ended, and what memxctl printed, as JSON.
+  func migrate(
+    _ guest: XenGuest, to target: XenHost, _ words: String = "",
+    timeout: Duration = .seconds(600)
+  ) async throws -> Guest.Outcome {
+    try await outcome(
+      "memxctl migrate \(guest.configuration.name) 'nc \(target.machine.address)"
+        + " \(Self.receivePort)' --ssh-command '' --json \(words)", timeout: timeout)
+  }
+
+  /// What memxd and the receiver have said; for people.
+  func memxLogs() async throws -> String {
+    try await run(
+      "for log in \(Self.memxdLog) /run/receive.log; do echo \"== $log\"; cat $log; done")
+  }
+}
