@@ -140,7 +140,8 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 	if (READ_ONCE(dev->oldest_sent_ns) == U64_MAX)
 		WRITE_ONCE(dev->oldest_sent_ns, now);
 
-	if (dev->transport->move &&
+	/* The order of pushes follows the READs that the server sees. */
+	if (dev->transport->move && !memx_postcopy_is_on(dev) &&
 	    (cmd->opcode == RMAP_READ || cmd->opcode == RMAP_WRITE) &&
 	    dev->transport->move(dev, session, burst, &hdr, cmd->rq)) {
 		cmd->direct = true;
