@@ -124,6 +124,7 @@ enum memx_stat {
 	MEMX_TX_NOMEM,
 	MEMX_CREDIT_WAITS,
 	MEMX_ZERO_PAGES,
+	MEMX_ONE_SIDED,
 	MEMX_MINOR_FAULTS,
 	MEMX_NETWORK_FAULTS,
 	MEMX_ANNOUNCED_FAULTS,
@@ -249,6 +250,9 @@ struct memx_batch {
  * @attempt: of the last transmission
  * @missing: READ: fragments that have not come
  * @unsent: its last message has not been sent, for want of memory
+ * @direct: the transport moves its page by itself, and holds it until it says
+ *	memx_request_moved()
+ * @given_up: when it does, the request fails
  * @patient: READ: not sent, as the server has announced the page
  *
  * These lie in an array of the device's rather than in the PDU of struct
@@ -270,6 +274,8 @@ struct memx_cmd {
 	u8 attempt;
 	u8 missing;
 	bool unsent;
+	bool direct;
+	bool given_up;
 	bool patient;
 } ____cacheline_aligned_in_smp;
 
@@ -601,7 +607,12 @@ struct memx_slots;
  * @mtu: the most bytes that a frame may have now, 0 without a link
  * @adopt: a session has been opened: fill in what its frames need. Under
  *	state_lock. 0, or -ENETDOWN when its link is gone
+ * @opened: a session has been opened; may be NULL
+ * @window: the server's answer to WINDOW; NULL where there are none
+ * @own_tags: tags that the transport uses itself, behind the device's
  * @add: put a message into a burst, as memx_burst_add()
+ * @move: have a READ's or WRITE's page moved without the server's processor, as
+ *	part of a burst; may be NULL. False when it must go by a message
  * @send: send a burst, as memx_burst_send()
  * @drop: throw a burst away
  * @send_attach: send ATTACH, in a frame as long as @mtu says
@@ -625,9 +636,17 @@ struct memx_transport {
 	void (*disconnect)(struct memx_device *dev);
 	unsigned int (*mtu)(struct memx_device *dev);
 	int (*adopt)(struct memx_device *dev, struct memx_session *session);
+	void (*opened)(struct memx_device *dev);
+	void (*window)(struct memx_device *dev, struct memx_session *session,
+		       const struct rmap_hdr *hdr, struct sk_buff *skb,
+		       unsigned int offset);
+	unsigned int own_tags;
 	bool (*add)(struct memx_device *dev, struct memx_session *session,
 		    struct memx_burst *burst, const struct rmap_hdr *hdr,
 		    struct request *rq, unsigned int offset);
+	bool (*move)(struct memx_device *dev, struct memx_session *session,
+		     struct memx_burst *burst, const struct rmap_hdr *hdr,
+		     struct request *rq);
 	void (*send)(struct memx_device *dev, struct memx_burst *burst);
 	void (*drop)(struct memx_device *dev, struct memx_burst *burst);
 	int (*send_attach)(struct memx_device *dev, const struct rmap_hdr *hdr,
@@ -841,6 +860,8 @@ void memx_requests_sent(struct memx_device *dev, const u16 *tags,
 			unsigned int count);
 void memx_requests_resend(struct memx_device *dev);
 void memx_requests_hurry(struct memx_device *dev);
+void memx_request_moved(struct memx_device *dev, u16 tag, u32 epoch,
+			bool done);
 void memx_requests_fail(struct memx_device *dev);
 void memx_requests_overtaken(struct memx_device *dev);
 void memx_requests_arrived(struct memx_device *dev, u64 slot);

@@ -111,6 +111,11 @@ static bool memx_message_receive(struct memx_device *owner,
 		WRITE_ONCE(dev->last_heard_ns, ktime_get_ns());
 		memx_session_credits(dev, le16_to_cpu(hdr->credits));
 		return true;
+	case RMAP_WINDOW | RMAP_REPLY:
+		if (!session || !dev->transport->window)
+			break;
+		dev->transport->window(dev, session, hdr, skb, offset);
+		return true;
 	case RMAP_ATTACH | RMAP_REPLY:
 	case RMAP_KEEPALIVE | RMAP_REPLY:
 	case RMAP_STATUS | RMAP_REPLY:

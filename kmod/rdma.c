@@ -7,6 +7,9 @@
  * what had no buffer, and nothing travels in fragments. States, timeouts and
  * counters are the session's.
  *
+ * Where the server lets us reach a region's memory, pages are moved by RDMA
+ * reads and writes, which its processor has no part in (rdma_window.c).
+ *
  * No memory of this machine can be reached from another one. A page is gathered
  * from where it lies with the protection domain's local key, which means
  * nothing to a remote device; so there is no remote key to be guessed or to go
@@ -100,7 +103,11 @@ static struct memx_transport memx_rdma_transport = {
 	.disconnect = memx_rdma_disconnect,
 	.mtu = memx_rdma_mtu,
 	.adopt = memx_rdma_adopt,
+	.opened = memx_rdma_opened,
+	.window = memx_rdma_window,
+	.own_tags = MEMX_RDMA_OWN_TAGS,
 	.add = memx_rdma_add,
+	.move = memx_rdma_move,
 	.send = memx_rdma_send,
 	.drop = memx_rdma_drop,
 	.send_attach = memx_rdma_send_attach,

@@ -6,6 +6,7 @@
  * rdma_address.c     which server, and from where
  * rdma_connection.c  a connection, from its begin to its end
  * rdma_frames.c      frames, out and in
+ * rdma_window.c      pages, moved without the server's processor
  */
 #ifndef MEMX_RDMA_H
 #define MEMX_RDMA_H
@@ -35,8 +36,8 @@
  * @cqe: of its completion
  * @list: among the free ones, or in a burst
  * @rdma: whose it is
- * @wr: the work request
- * @sge: @linear, then @piece
+ * @wr: the work request; of an RDMA read or write, it has no @linear
+ * @sge: @linear if it has any, then @piece
  * @epoch: the session whose messages it holds
  * @bytes: how many are in @linear
  * @pieces: how many are in @piece
@@ -50,7 +51,7 @@ struct memx_rdma_send {
 	struct ib_cqe cqe;
 	struct list_head list;
 	struct memx_rdma *rdma;
-	struct ib_send_wr wr;
+	struct ib_rdma_wr wr;
 	struct ib_sge sge[1 + MEMX_RDMA_PIECES];
 	u32 epoch;
 	u16 bytes;
@@ -77,6 +78,20 @@ struct memx_rdma_receive {
 };
 
 /**
+ * struct memx_rdma_window - the server's memory, as far as we may reach it
+ * @epoch: of the session that it is for; written last
+ * @address: where slot 0 is
+ * @slots: how many there are
+ * @key: the remote key
+ */
+struct memx_rdma_window {
+	u32 epoch;
+	u64 address;
+	u64 slots;
+	u32 key;
+};
+
+/**
  * struct memx_rdma - a device's end of a connection, and all that it needs
  * @dev: the device
  * @server: the server's address
@@ -94,12 +109,14 @@ struct memx_rdma_receive {
  * @pd: its protection domain
  * @cq: its completion queue
  * @epoch: of the newest session when it was made: it serves one session
- * @max_pieces: pieces of a page that the device takes
+ * @max_pieces: pieces of a page that the device takes behind headers
+ * @max_reads: ... and for an RDMA read
  * @frame_bytes: the most bytes of a frame that both ends take
  * @is_broken: of no use any more; set once
  * @is_answered: what the connection manager was asked last has been answered
  * @answer: 0 or why not
  * @hello: what the server has said of itself
+ * @window: the server's memory, if it lets us reach it
  */
 struct memx_rdma {
 	struct memx_device *dev;
@@ -122,11 +139,13 @@ struct memx_rdma {
 	struct ib_cq *cq;
 	u32 epoch;
 	unsigned int max_pieces;
+	unsigned int max_reads;
 	unsigned int frame_bytes;
 	bool is_broken;
 	bool is_answered;
 	int answer;
 	struct rmap_hello hello;
+	struct memx_rdma_window window;
 };
 
 static inline struct memx_rdma *memx_rdma_of(struct memx_device *dev)
@@ -147,6 +166,10 @@ void memx_rdma_break(struct memx_rdma *rdma, const char *why);
 /* rdma_frames.c */
 int memx_rdma_frames_create(struct memx_rdma *rdma);
 void memx_rdma_frames_destroy(struct memx_rdma *rdma);
+struct memx_rdma_send *memx_rdma_send_take(struct memx_rdma *rdma, u32 epoch);
+void memx_rdma_send_give(struct memx_rdma_send *send);
+bool memx_rdma_send_refer(struct memx_rdma_send *send, struct request *rq,
+			  unsigned int most);
 int memx_rdma_receives_post(struct memx_rdma *rdma);
 void memx_rdma_receives_unmap(struct memx_rdma *rdma);
 bool memx_rdma_add(struct memx_device *dev, struct memx_session *session,
@@ -158,5 +181,15 @@ int memx_rdma_send_attach(struct memx_device *dev, const struct rmap_hdr *hdr,
 			  const struct rmap_attach *attach, unsigned int mtu);
 bool memx_rdma_send_alone(struct memx_device *dev, u32 epoch,
 			  struct rmap_hdr *hdr, const void *payload);
+
+/* rdma_window.c */
+#define MEMX_RDMA_OWN_TAGS 1
+void memx_rdma_opened(struct memx_device *dev);
+void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
+		      const struct rmap_hdr *hdr, struct sk_buff *skb,
+		      unsigned int offset);
+bool memx_rdma_move(struct memx_device *dev, struct memx_session *session,
+		    struct memx_burst *burst, const struct rmap_hdr *hdr,
+		    struct request *rq);
 
 #endif /* MEMX_RDMA_H */

@@ -38,6 +38,8 @@
  */
 #define MEMX_RDMA_ACK_TIMEOUT 16
 #define MEMX_RDMA_RETRIES 7
+/* RDMA reads under way at a time; the others wait in the queue. */
+#define MEMX_RDMA_READS 16
 /* For ever: the server's receives are shared, and come back. */
 #define MEMX_RDMA_RNR_RETRIES 7
 
@@ -219,6 +221,8 @@ static int memx_rdma_queues(struct memx_rdma *rdma)
 		return -EOPNOTSUPP;
 	}
 	rdma->max_pieces = min(can->max_send_sge - 1, MEMX_RDMA_PIECES);
+	rdma->max_reads = min3(can->max_send_sge, can->max_sge_rd ?: 1,
+			       MEMX_RDMA_PIECES);
 	attr.cap.max_send_sge = 1 + rdma->max_pieces;
 
 	rdma->pd = ib_alloc_pd(rdma->id->device, 0);
@@ -251,11 +255,14 @@ static int memx_rdma_ask_server(struct memx_rdma *rdma, bool interruptible)
 		.frame_bytes = cpu_to_le16(MEMX_RDMA_FRAME_BYTES),
 		.receives = cpu_to_le32(rdma->nr_receives),
 	};
+	/* Both ways alike: the server may set aside what it is told of either. */
+	u8 reads = min(rdma->id->device->attrs.max_qp_init_rd_atom,
+		       MEMX_RDMA_READS);
 	struct rdma_conn_param param = {
 		.private_data = &hello,
 		.private_data_len = sizeof(hello),
-		.responder_resources = 1,
-		.initiator_depth = 1,
+		.responder_resources = reads,
+		.initiator_depth = reads,
 		.flow_control = 1,
 		.retry_count = MEMX_RDMA_RETRIES,
 		.rnr_retry_count = MEMX_RDMA_RNR_RETRIES,
@@ -295,6 +302,7 @@ static int memx_rdma_open(struct memx_rdma *rdma, bool interruptible)
 		return PTR_ERR(id);
 	rdma->id = id;
 	rdma->epoch = rdma->dev->epoch;
+	rdma->window.epoch = 0;
 	WRITE_ONCE(rdma->is_broken, false);
 	rdma_set_ack_timeout(id, MEMX_RDMA_ACK_TIMEOUT);
 	ret = memx_rdma_resolve(rdma, interruptible);

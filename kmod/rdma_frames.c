@@ -29,8 +29,14 @@
 static void memx_rdma_sent(struct ib_cq *cq, struct ib_wc *wc);
 static void memx_rdma_received(struct ib_cq *cq, struct ib_wc *wc);
 
-static struct memx_rdma_send *memx_rdma_send_take(struct memx_rdma *rdma,
-						  u32 epoch)
+/**
+ * memx_rdma_send_take - a free send
+ * @rdma: the connection
+ * @epoch: the session that it is for
+ *
+ * Return: the send, or NULL.
+ */
+struct memx_rdma_send *memx_rdma_send_take(struct memx_rdma *rdma, u32 epoch)
 {
 	struct memx_rdma_send *send = NULL;
 
@@ -53,11 +59,15 @@ static struct memx_rdma_send *memx_rdma_send_take(struct memx_rdma *rdma,
 	send->pieces = 0;
 	send->is_bounced = false;
 	send->count = 0;
+	send->wr.wr.opcode = IB_WR_SEND;
 	return send;
 }
 
-/* Not mapped for the device, or not any more. */
-static void memx_rdma_send_give(struct memx_rdma_send *send)
+/**
+ * memx_rdma_send_give - a send is free again
+ * @send: the send; not mapped for the device, or not any more
+ */
+void memx_rdma_send_give(struct memx_rdma_send *send)
 {
 	struct memx_rdma *rdma = send->rdma;
 	bool was_starved;
@@ -90,9 +100,16 @@ static void memx_rdma_send_header(struct memx_rdma_send *send,
 		send->tags[send->count++] = le16_to_cpu(hdr->tag);
 }
 
-/* The page as it lies; false if it lies in more pieces than the device takes. */
-static bool memx_rdma_send_refer(struct memx_rdma_send *send,
-				 struct request *rq)
+/**
+ * memx_rdma_send_refer - send a request's page as it lies
+ * @send: the send
+ * @rq: the request
+ * @most: how many pieces the device takes
+ *
+ * Return: false if it lies in more of them, or in the slab allocator's memory.
+ */
+bool memx_rdma_send_refer(struct memx_rdma_send *send, struct request *rq,
+			  unsigned int most)
 {
 	struct req_iterator iter;
 	struct bio_vec segment;
@@ -100,7 +117,7 @@ static bool memx_rdma_send_refer(struct memx_rdma_send *send,
 
 	rq_for_each_segment(segment, rq, iter) {
 		/* The slab allocator's pages take no references. */
-		if (n == send->rdma->max_pieces || !sendpage_ok(segment.bv_page))
+		if (n == most || !sendpage_ok(segment.bv_page))
 			goto out;
 		get_page(segment.bv_page);
 		send->piece[n++] = segment;
@@ -177,7 +194,8 @@ bool memx_rdma_add(struct memx_device *dev, struct memx_session *session,
 	if (length) {
 		/* Nothing goes behind a page. */
 		burst->open = NULL;
-		if (!memx_rdma_send_refer(send, rq) &&
+		if (!memx_rdma_send_refer(send, rq,
+					  send->rdma->max_pieces) &&
 		    !memx_rdma_send_copy(send, rq)) {
 			memx_count(dev, MEMX_TX_NOMEM);
 			if (!send->bytes) {
@@ -196,49 +214,67 @@ bool memx_rdma_add(struct memx_device *dev, struct memx_session *session,
 static void memx_rdma_unmap(struct ib_device *device,
 			    struct memx_rdma_send *send, unsigned int mapped)
 {
+	bool reads = send->wr.wr.opcode == IB_WR_RDMA_READ;
+
 	while (mapped--) {
 		const struct ib_sge *sge = &send->sge[mapped];
 
-		if (mapped)
-			ib_dma_unmap_page(device, sge->addr, sge->length,
-					  DMA_TO_DEVICE);
-		else
+		if (!mapped && send->bytes)
 			ib_dma_unmap_single(device, sge->addr, sge->length,
 					    DMA_TO_DEVICE);
+		else
+			ib_dma_unmap_page(device, sge->addr, sge->length,
+					  reads ? DMA_FROM_DEVICE :
+						  DMA_TO_DEVICE);
 	}
 }
 
-/* Make the work request. */
-static bool memx_rdma_prepare(struct memx_rdma *rdma,
-			      struct memx_rdma_send *send)
+/* Tell the device where the frame lies. */
+static bool memx_rdma_map(struct memx_rdma *rdma, struct memx_rdma_send *send)
 {
+	bool reads = send->wr.wr.opcode == IB_WR_RDMA_READ;
 	struct ib_device *device = rdma->pd->device;
+	struct ib_sge *sge = send->sge;
 	unsigned int i;
 
-	for (i = 0; i <= send->pieces; i++) {
-		const struct bio_vec *piece = &send->piece[i - 1];
-		struct ib_sge *sge = &send->sge[i];
+	if (send->bytes) {
+		sge->addr = ib_dma_map_single(device, send->linear, send->bytes,
+					      DMA_TO_DEVICE);
+		sge->length = send->bytes;
+		if (ib_dma_mapping_error(device, sge->addr))
+			return false;
+		sge++;
+	}
+	for (i = 0; i < send->pieces; i++, sge++) {
+		const struct bio_vec *piece = &send->piece[i];
 
-		sge->lkey = rdma->pd->local_dma_lkey;
-		sge->length = i ? piece->bv_len : send->bytes;
-		sge->addr = i ? ib_dma_map_page(device, piece->bv_page,
-						piece->bv_offset,
-						piece->bv_len, DMA_TO_DEVICE) :
-				ib_dma_map_single(device, send->linear,
-						  send->bytes, DMA_TO_DEVICE);
+		sge->addr = ib_dma_map_page(device, piece->bv_page,
+					    piece->bv_offset, piece->bv_len,
+					    reads ? DMA_FROM_DEVICE :
+						    DMA_TO_DEVICE);
+		sge->length = piece->bv_len;
 		if (ib_dma_mapping_error(device, sge->addr)) {
-			memx_rdma_unmap(device, send, i);
+			memx_rdma_unmap(device, send, sge - send->sge);
 			return false;
 		}
 	}
-	send->wr = (struct ib_send_wr) {
-		.wr_cqe = &send->cqe,
-		.sg_list = send->sge,
-		.num_sge = 1 + send->pieces,
-		.opcode = IB_WR_SEND,
-		.send_flags = IB_SEND_SIGNALED,
-	};
+	send->wr.wr.wr_cqe = &send->cqe;
+	send->wr.wr.sg_list = send->sge;
+	send->wr.wr.num_sge = sge - send->sge;
+	send->wr.wr.send_flags = IB_SEND_SIGNALED;
+	send->wr.wr.next = NULL;
+	for (i = 0; i < send->wr.wr.num_sge; i++)
+		send->sge[i].lkey = rdma->pd->local_dma_lkey;
 	return true;
+}
+
+/* It will not be sent, or has been. */
+static void memx_rdma_send_end(struct memx_rdma_send *send, bool done)
+{
+	if (send->wr.wr.opcode != IB_WR_SEND)
+		memx_request_moved(send->rdma->dev, send->tags[0], send->epoch,
+				   done);
+	memx_rdma_send_give(send);
 }
 
 /* Post frames; those that cannot be are given back, and the connection ends. */
@@ -250,26 +286,28 @@ static void memx_rdma_post(struct memx_rdma *rdma, struct list_head *frames)
 
 	list_for_each_entry_safe(send, next, frames, list) {
 		list_del(&send->list);
-		if (!memx_rdma_prepare(rdma, send)) {
-			memx_count(rdma->dev, MEMX_TX_NOMEM);
-			memx_rdma_send_give(send);
+		if (!memx_rdma_map(rdma, send)) {
 			memx_rdma_break(rdma, "a frame cannot be mapped");
+			memx_rdma_send_end(send, false);
 			continue;
 		}
-		memx_count(rdma->dev, MEMX_TX_FRAMES);
+		if (send->wr.wr.opcode == IB_WR_SEND) {
+			memx_count(rdma->dev, MEMX_TX_FRAMES);
+			WRITE_ONCE(rdma->dev->last_said_ns, ktime_get_ns());
+		}
 		memx_requests_sent(rdma->dev, send->tags, send->count);
-		*last = &send->wr;
-		last = &send->wr.next;
+		*last = &send->wr.wr;
+		last = &send->wr.wr.next;
 	}
 	if (!first || !ib_post_send(rdma->id->qp, first, &bad))
 		return;
-	while (bad) {
-		send = container_of(bad, struct memx_rdma_send, wr);
-		bad = bad->next;
-		memx_rdma_unmap(rdma->pd->device, send, 1 + send->pieces);
-		memx_rdma_send_give(send);
-	}
 	memx_rdma_break(rdma, "a frame cannot be sent");
+	while (bad) {
+		send = container_of(bad, struct memx_rdma_send, wr.wr);
+		bad = bad->next;
+		memx_rdma_unmap(rdma->pd->device, send, send->wr.wr.num_sge);
+		memx_rdma_send_end(send, false);
+	}
 }
 
 /**
@@ -283,7 +321,7 @@ void memx_rdma_drop(struct memx_device *dev, struct memx_burst *burst)
 
 	list_for_each_entry_safe(send, next, &burst->frames, list) {
 		list_del(&send->list);
-		memx_rdma_send_give(send);
+		memx_rdma_send_end(send, false);
 	}
 }
 
@@ -307,10 +345,8 @@ void memx_rdma_send(struct memx_device *dev, struct memx_burst *burst)
 	list_for_each_entry_safe(send, next, &burst->frames, list)
 		if (!session || send->epoch != session->epoch)
 			list_move(&send->list, &stale);
-	if (session) {
+	if (session)
 		memx_rdma_post(memx_rdma_of(dev), &burst->frames);
-		WRITE_ONCE(dev->last_said_ns, ktime_get_ns());
-	}
 	list_splice_init(&stale, &burst->frames);
 	rcu_read_unlock();
 	memx_rdma_drop(dev, burst);
@@ -375,7 +411,6 @@ bool memx_rdma_send_alone(struct memx_device *dev, u32 epoch,
 	if (is_open) {
 		hdr->session = cpu_to_le32(session->id);
 		memx_rdma_send_message(dev, epoch, hdr, payload);
-		WRITE_ONCE(dev->last_said_ns, ktime_get_ns());
 	}
 	rcu_read_unlock();
 	return is_open;
@@ -393,9 +428,9 @@ static void memx_rdma_sent(struct ib_cq *cq, struct ib_wc *wc)
 	struct memx_rdma_send *send = container_of(wc->wr_cqe,
 						   struct memx_rdma_send, cqe);
 
-	memx_rdma_unmap(cq->device, send, 1 + send->pieces);
+	memx_rdma_unmap(cq->device, send, send->wr.wr.num_sge);
 	memx_rdma_check(send->rdma, wc);
-	memx_rdma_send_give(send);
+	memx_rdma_send_end(send, wc->status == IB_WC_SUCCESS);
 }
 
 /* A connection's messages are its device's. */

@@ -140,7 +140,12 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 	if (READ_ONCE(dev->oldest_sent_ns) == U64_MAX)
 		WRITE_ONCE(dev->oldest_sent_ns, now);
 
-	if (cmd->opcode != RMAP_WRITE) {
+	/* The order of pushes follows the READs that the server sees. */
+	if (dev->transport->move && !memx_postcopy_is_on(dev) &&
+	    (cmd->opcode == RMAP_READ || cmd->opcode == RMAP_WRITE) &&
+	    dev->transport->move(dev, session, burst, &hdr, cmd->rq)) {
+		cmd->direct = true;
+	} else if (cmd->opcode != RMAP_WRITE) {
 		made = memx_burst_add(dev, session, burst, &hdr, NULL, 0);
 	} else if (memx_payload_is_zero(cmd->rq)) {
 		hdr.fragments = RMAP_ALL_FRAGMENTS;
@@ -317,6 +322,7 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	cmd->started_ns = now;
 	WRITE_ONCE(cmd->sent_ns, now);
 	cmd->rq = rq;
+	cmd->given_up = false;
 	set_bit(cmd->tag, dev->outstanding);
 	if (opcode == RMAP_READ && dev->map) {
 		/* Pairs with memx_requests_arrived(). */
@@ -371,6 +377,7 @@ void memx_requests_arrived(struct memx_device *dev, u64 slot)
 			continue;
 		spin_lock_bh(&cmd->lock);
 		if (cmd->rq && cmd->opcode == RMAP_READ && cmd->slot == slot &&
+		    !cmd->direct &&
 		    memx_slot_read(dev, slot, cmd->rq)) {
 			if (cmd->patient) {
 				memx_count(dev, MEMX_ANNOUNCED_FAULTS);
@@ -441,6 +448,38 @@ void memx_requests_resend(struct memx_device *dev)
 }
 
 /**
+ * memx_request_moved - a page is in the transport's hands no more
+ * @dev: the device
+ * @tag: of the request
+ * @epoch: of the session that it was to be moved in
+ * @done: it has been moved; else the request waits for the next session, which
+ *	may have begun
+ */
+void memx_request_moved(struct memx_device *dev, u16 tag, u32 epoch, bool done)
+{
+	struct memx_cmd *cmd = &dev->cmds[tag];
+	blk_status_t status = done ? BLK_STS_OK : BLK_STS_IOERR;
+	struct request *rq = NULL;
+
+	spin_lock_bh(&cmd->lock);
+	if (cmd->epoch != epoch) {
+		spin_unlock_bh(&cmd->lock);
+		return;
+	}
+	cmd->direct = false;
+	if (done || cmd->given_up)
+		rq = memx_cmd_take_out(dev, cmd, status);
+	spin_unlock_bh(&cmd->lock);
+	if (done) {
+		memx_count(dev, MEMX_ONE_SIDED);
+		WRITE_ONCE(dev->last_heard_ns, ktime_get_ns());
+	}
+	if (rq)
+		memx_request_end(dev, rq, status);
+}
+EXPORT_SYMBOL_GPL(memx_request_moved);
+
+/**
  * memx_requests_hurry - there is memory again for messages that had none
  * @dev: the device
  */
@@ -463,7 +502,9 @@ void memx_requests_fail(struct memx_device *dev)
 		struct request *rq = NULL;
 
 		spin_lock_bh(&cmd->lock);
-		if (cmd->rq)
+		if (cmd->direct)
+			cmd->given_up = true;
+		else if (cmd->rq)
 			rq = memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
 		spin_unlock_bh(&cmd->lock);
 		if (rq)
@@ -482,22 +523,30 @@ void memx_requests_fail(struct memx_device *dev)
  * write: so the session ends before the request does, and nothing is sent
  * until there is another.
  *
- * Return: false when it has ended by itself.
+ * Return: false when it has ended by itself, or will.
  */
 bool memx_request_give_up(struct memx_device *dev, struct request *rq)
 {
 	struct memx_cmd *cmd = &dev->cmds[rq->tag];
+	bool direct;
 
 	spin_lock_bh(&cmd->lock);
 	if (cmd->rq != rq) {
 		spin_unlock_bh(&cmd->lock);
 		return false;
 	}
-	memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
+	direct = cmd->direct;
+	if (direct)
+		cmd->given_up = true;
+	else
+		memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
 	spin_unlock_bh(&cmd->lock);
 
 	memx_count(dev, MEMX_TIMEOUTS);
 	memx_session_lost(dev, ktime_get_ns(), "a request timed out");
+	/* The end of its session takes the page out of the transport's hands. */
+	if (direct)
+		return false;
 	memx_request_end(dev, rq, BLK_STS_IOERR);
 	return true;
 }

@@ -29,6 +29,8 @@
 /* How long to wait for the answer to an ATTACH: at first, and at most. */
 #define MEMX_ATTACH_WAIT (HZ / 4)
 #define MEMX_ATTACH_WAIT_MAX HZ
+/* ... and over a connection, which loses none. */
+#define MEMX_ATTACH_WAIT_CONNECTED (3 * HZ)
 /* How long attaching takes when timeout_s is no less. */
 #define MEMX_ATTACH_LIMIT_S 10
 /* How often a failed device looks for its server. */
@@ -341,7 +343,7 @@ static int memx_status_to_errno(u8 status)
 /* Tags that the disk does not have. */
 static unsigned int memx_session_own_tags(const struct memx_device *dev)
 {
-	return dev->params.pseudo;
+	return dev->params.pseudo + dev->transport->own_tags;
 }
 
 /*
@@ -427,7 +429,7 @@ static int memx_session_adopt(struct memx_device *dev, unsigned int mtu_asked)
 static int memx_session_try(struct memx_device *dev, bool interruptible)
 {
 	struct memx_tries *tries = &dev->tries;
-	unsigned int step = tries->count % 3;
+	unsigned int step = dev->transport->is_reliable ? 0 : tries->count % 3;
 	struct rmap_attach attach = {};
 	struct rmap_hdr hdr;
 	bool first = !dev->disk;
@@ -445,7 +447,7 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 					(unsigned int)RMAP_MAX_MTU,
 					dev->params.mtu ?: RMAP_MAX_MTU);
 
-		if (step == 2 && !dev->transport->is_reliable)
+		if (step == 2)
 			mtu = min_t(unsigned int, mtu, MEMX_SAFE_MTU);
 		if (mtu < RMAP_MIN_MTU)
 			return -ENETDOWN;
@@ -455,6 +457,8 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 	}
 	wait = min_t(long, MEMX_ATTACH_WAIT << min(tries->count / 3, 4U),
 		     MEMX_ATTACH_WAIT_MAX);
+	if (dev->transport->is_reliable)
+		wait = MEMX_ATTACH_WAIT_CONNECTED;
 	tries->count++;
 
 	hdr = memx_session_header(RMAP_ATTACH, 0, dev->exchange.generation);
@@ -488,8 +492,12 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 	spin_lock_bh(&dev->exchange.lock);
 	ret = dev->exchange.done ? 0 : -ETIMEDOUT;
 	spin_unlock_bh(&dev->exchange.lock);
-	if (ret)
+	if (ret) {
+		/* A server that does not answer needs another connection. */
+		if (dev->transport->disconnect)
+			dev->transport->disconnect(dev);
 		return ret;
+	}
 	memx_exchange_end(dev);
 	tries->count = 0;
 	if (dev->exchange.status == RMAP_LOST)
@@ -506,7 +514,10 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 		return -ETIMEDOUT;
 	}
 	tries->doubted = false;
-	return memx_session_adopt(dev, tries->mtu);
+	ret = memx_session_adopt(dev, tries->mtu);
+	if (!ret && dev->transport->opened)
+		dev->transport->opened(dev);
+	return ret;
 }
 
 /**

@@ -313,6 +313,7 @@ MEMX_STAT(rx_pfmemalloc, MEMX_RX_PFMEMALLOC);
 MEMX_STAT(tx_nomem, MEMX_TX_NOMEM);
 MEMX_STAT(credit_waits, MEMX_CREDIT_WAITS);
 MEMX_STAT(zero_pages, MEMX_ZERO_PAGES);
+MEMX_STAT(one_sided, MEMX_ONE_SIDED);
 MEMX_STAT(pushed_pages, MEMX_PUSHED_PAGES);
 MEMX_STAT(fetched_pages, MEMX_FETCHED_PAGES);
 MEMX_STAT(outdated_pages, MEMX_OUTDATED_PAGES);
@@ -392,6 +393,7 @@ static struct attribute *memx_stats_attrs[] = {
 	&memx_attr_tx_nomem.attr,
 	&memx_attr_credit_waits.attr,
 	&memx_attr_zero_pages.attr,
+	&memx_attr_one_sided.attr,
 	&memx_attr_pushed_pages.attr,
 	&memx_attr_fetched_pages.attr,
 	&memx_attr_outdated_pages.attr,
