@@ -56,17 +56,17 @@ public struct RDMABenchmark: Sendable {
         var pages_s: [String: [Double]] = [:]
         for round in 1...runs {
           bed.progress.note("round \(round) of \(runs)")
+          let one = try await pair.perftest("ib_read_lat", "-n 1000")
+          latency_us["perftest", default: []].append(
+            try Perftest.typicalLatency_us(one, bytes: 4096))
+          let many = try await pair.perftest("ib_read_bw", "-n 10000 --report_gbits")
+          pages_s["perftest", default: []].append(try Perftest.pages_s(many, bytes: 4096))
           for way in Self.ways {
             let one = try await pair.pages("\(way.words) --queue-depth 1 --duration 5")
             latency_us[way.system, default: []].append(one.p50_us)
             let many = try await pair.pages("\(way.words) --queue-depth 128 --duration 5")
             pages_s[way.system, default: []].append(many.pages_per_s)
           }
-          let one = try await pair.perftest("ib_read_lat", "-n 1000")
-          latency_us["perftest", default: []].append(
-            try Perftest.typicalLatency_us(one, bytes: 4096))
-          let many = try await pair.perftest("ib_read_bw", "-n 10000 --report_gbits")
-          pages_s["perftest", default: []].append(try Perftest.pages_s(many, bytes: 4096))
         }
         try await server.stop()
         let systems = Self.ways.map(\.system) + ["perftest"]
@@ -90,10 +90,10 @@ extension RDMAPair {
   ///
   /// - Returns: what the client's half has printed.
   fileprivate func perftest(_ program: String, _ words: String) async throws -> String {
-    let command = "\(program) -d rxe0 -x 1 -s 4096 -F \(words)"
+    let command = "\(program) -R -s 4096 -F \(words)"
     async let other = server.run(command, in: .work, timeout: .seconds(180))
-    // It listens on its own TCP port, 18515, once it is ready; 4853 in hexadecimal.
-    try await server.until("grep -q ':4853 ' /proc/net/tcp /proc/net/tcp6")
+    // It listens on port 18515 once it is ready.
+    try await server.until("/programs/bin/rdma resource show cm_id | grep -q ':18515 '")
     let said = try await client.run(
       "\(command) \(Self.address)", in: .work, timeout: .seconds(180))
     _ = try await other
