@@ -910,6 +910,7 @@ struct page *memx_page_take(struct memx_device *dev);
 void memx_page_give(struct memx_device *dev, struct page *page);
 bool memx_pool_put(struct memx_device *dev, struct page *page);
 void memx_pool_close(struct memx_device *dev, struct list_head *pages);
+void memx_pool_resize(struct memx_device *dev, bool large);
 void memx_pool_open(struct memx_device *dev);
 bool memx_pool_fills(const struct memx_device *dev);
 
