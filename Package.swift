@@ -55,6 +55,8 @@ let package = Package(
       name: "CRMAP", path: "kmod", sources: ["core"], publicHeadersPath: "include",
       cSettings: c),
     .target(name: "CMemx", cSettings: c),
+    // libibverbs and librdmacm, opened when they are first needed.
+    .target(name: "CVerbs", cSettings: c),
     // What memx-bench compares itself with.
     .target(
       name: "CFloor", path: "tools/floor", sources: ["userfault.c"], publicHeadersPath: "include",
@@ -68,7 +70,9 @@ let package = Package(
     .target(
       name: "PageStore", dependencies: ["CMemx", "CRMAP", "RMAP", "Xen", system],
       swiftSettings: pagePath),
-    .target(name: "Links", dependencies: ["CMemx", "RMAP", system], swiftSettings: pagePath),
+    .target(
+      name: "Links", dependencies: ["CMemx", "CRMAP", "CVerbs", "RMAP", system],
+      swiftSettings: pagePath),
     .target(name: "Prepaging", swiftSettings: pagePath),
     .target(name: "Transfers", dependencies: ["RMAP", "Prepaging"], swiftSettings: pagePath),
     .target(
@@ -128,6 +132,7 @@ let package = Package(
       name: "TestSupport",
       dependencies: ["CTestSupport", "CRMAP", "RMAP", "Links", "Telemetry", "Xen"],
       path: "Tests/Support", swiftSettings: strict),
+    .testTarget(name: "LinksTests", dependencies: ["Links", "RMAP"], swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
     .testTarget(

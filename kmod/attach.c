@@ -46,8 +46,10 @@ static int memx_word_region(struct memx_params *params, char *value)
 
 static int memx_word_link(struct memx_params *params, char *value)
 {
-	if (!*value || strlen(value) >= IFNAMSIZ) {
-		pr_err("memx: attach: link must be the name of a network device\n");
+	size_t limit = strchr(value, ':') ? MEMX_LINK_BYTES : IFNAMSIZ;
+
+	if (!*value || strlen(value) >= limit) {
+		pr_err("memx: attach: link must be the name of a network device, or rdma:ADDRESS[:PORT]\n");
 		return -EINVAL;
 	}
 	strscpy(params->link, value, sizeof(params->link));
@@ -62,6 +64,7 @@ static int memx_word_server(struct memx_params *params, char *value)
 		pr_err("memx: attach: server must be an Ethernet address like 52:54:00:12:34:56\n");
 		return -EINVAL;
 	}
+	params->has_server = true;
 	return 0;
 }
 
@@ -119,9 +122,19 @@ static int memx_word_mode(struct memx_params *params, const char *value)
 	return 0;
 }
 
+static int memx_word_device(struct memx_params *params, const char *value)
+{
+	if (!*value || strlen(value) >= MEMX_RDMA_DEVICE_BYTES) {
+		pr_err("memx: attach: device must be the name of an RDMA device\n");
+		return -EINVAL;
+	}
+	strscpy(params->rdma_device, value, sizeof(params->rdma_device));
+	return 0;
+}
+
 static int memx_word(struct memx_params *params, const char *key, char *value)
 {
-	unsigned int id;
+	unsigned int id, index;
 	int ret;
 
 	if (!strcmp(key, "region"))
@@ -136,6 +149,17 @@ static int memx_word(struct memx_params *params, const char *key, char *value)
 		return memx_word_size(params, value);
 	if (!strcmp(key, "mode"))
 		return memx_word_mode(params, value);
+	if (!strcmp(key, "device"))
+		return memx_word_device(params, value);
+	if (!strcmp(key, "ib_port"))
+		return memx_word_number(key, value, 1, U8_MAX,
+					&params->rdma_port);
+	if (!strcmp(key, "gid_index")) {
+		ret = memx_word_number(key, value, 0, U16_MAX, &index);
+		if (!ret)
+			params->gid_index = index;
+		return ret;
+	}
 	if (!strcmp(key, "queue_depth"))
 		return memx_word_number(key, value, 1, RMAP_MAX_QUEUE_DEPTH,
 					&params->queue_depth);
@@ -151,7 +175,7 @@ static int memx_word(struct memx_params *params, const char *key, char *value)
 			params->id = id;
 		return ret;
 	}
-	pr_err("memx: attach: no word %s; there are region link server token size queue_depth mtu timeout_s id mode\n",
+	pr_err("memx: attach: no word %s; there are region link server token size queue_depth mtu timeout_s id mode device ib_port gid_index\n",
 	       key);
 	return -EINVAL;
 }
@@ -179,6 +203,12 @@ static int memx_attach_parse(struct memx_params *params, char *line)
 	}
 	if (!params->link[0] || (!params->region[0] && !params->pseudo)) {
 		pr_err("memx: attach: region= and link= are needed\n");
+		return -EINVAL;
+	}
+	if (params->rdma_device[0] ? !strchr(params->link, ':') :
+				     params->rdma_port != 1 ||
+				     params->gid_index >= 0) {
+		pr_err("memx: attach: device= goes with link=rdma:ADDRESS, ib_port= and gid_index= with device=\n");
 		return -EINVAL;
 	}
 	if (!params->region[0] &&
@@ -218,6 +248,8 @@ ssize_t memx_attach_line(const char *line, size_t length)
 	params->queue_depth = MEMX_DEFAULT_QUEUE_DEPTH;
 	params->timeout_s = MEMX_DEFAULT_TIMEOUT_S;
 	params->id = -1;
+	params->rdma_port = 1;
+	params->gid_index = -1;
 	ret = memx_attach_parse(params, copy);
 	if (!ret)
 		ret = memx_device_create(params);

@@ -61,10 +61,8 @@ void memx_destroyer_destroy(void)
 static void memx_device_release_memory(struct kref *refs)
 {
 	struct memx_device *dev = container_of(refs, struct memx_device, refs);
-	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(dev->batches); i++)
-		memx_burst_drop(&dev->batches[i].burst);
+	memx_transport_left(dev);
 	if (dev->padding)
 		put_page(dev->padding);
 	free_percpu(dev->percpu);
@@ -87,7 +85,8 @@ static void memx_device_destroy_work(struct work_struct *work)
 	memx_device_destroy(container_of(work, struct memx_device, destroy));
 }
 
-static struct memx_device *memx_device_alloc(const struct memx_params *params)
+static struct memx_device *memx_device_alloc(const struct memx_params *params,
+					     struct memx_transport *transport)
 {
 	struct memx_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	unsigned int i;
@@ -95,6 +94,7 @@ static struct memx_device *memx_device_alloc(const struct memx_params *params)
 	if (!dev)
 		return NULL;
 	dev->params = *params;
+	dev->transport = transport;
 	dev->timeout_s = params->timeout_s;
 	dev->queue_depth = params->queue_depth;
 	dev->slots = params->slots;
@@ -118,20 +118,25 @@ static struct memx_device *memx_device_alloc(const struct memx_params *params)
 		kfree(dev);
 		return NULL;
 	}
+	atomic_inc(&transport->devices);
 	return dev;
 }
 
-/**
- * memx_device_create - make a device
- * @params: how
- *
- * Return: 0, when the disk is there; or why not, as sysfs-class-memx lists.
- */
-int memx_device_create(const struct memx_params *params)
+/* The link is left, with what lies in batches for it. */
+static void memx_device_leave(struct memx_device *dev)
 {
-	struct memx_device *dev = memx_device_alloc(params);
-	struct net_device *netdev;
-	bool running;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dev->batches); i++)
+		memx_burst_drop(dev, &dev->batches[i].burst);
+	dev->transport->leave(dev);
+}
+
+static int memx_device_make(const struct memx_params *params,
+			    struct memx_transport *transport)
+{
+	struct memx_device *dev = memx_device_alloc(params, transport);
+	char server[MEMX_SERVER_NAME_BYTES];
 	int ret;
 
 	if (!dev)
@@ -150,23 +155,10 @@ int memx_device_create(const struct memx_params *params)
 	ret = memx_memalloc_get();
 	if (ret)
 		goto free_requests;
-	ret = memx_link_join(dev, true);
+	ret = dev->transport->join(dev, true);
 	if (ret)
 		goto put_memalloc;
-	rcu_read_lock();
-	netdev = rcu_dereference(dev->netdev);
-	running = netdev && netif_running(netdev);
-	if (netdev && (netdev->mtu < RMAP_MIN_MTU ||
-		       netdev->mtu < dev->params.mtu)) {
-		pr_err("memx: attach: link %s has MTU %u, which must be at least %u\n",
-		       dev->params.link, netdev->mtu,
-		       max_t(unsigned int, RMAP_MIN_MTU, dev->params.mtu));
-		ret = -EINVAL;
-	}
-	rcu_read_unlock();
-	if (!running)
-		ret = -ENETDOWN;
-	if (!ret && params->region[0])
+	if (params->region[0])
 		ret = memx_session_open(dev);
 	if (ret)
 		goto leave;
@@ -190,14 +182,15 @@ int memx_device_create(const struct memx_params *params)
 		return ret;
 	}
 	memx_debugfs_add(dev);
+	dev->transport->server_name(dev, server, sizeof(server));
 	if (memx_is_local(dev))
 		pr_info("memx%d: pseudo-paging: %llu pages, %s\n", dev->id,
 			dev->slots, dev->pseudo ?
 			"until this guest is migrated" :
 			"which stay here: this is no Xen PV guest that could be migrated");
 	else
-		pr_info("memx%d: region %s at %pM over %s: %llu pages, MTU %u, %u requests\n",
-			dev->id, dev->region, dev->server, dev->params.link,
+		pr_info("memx%d: region %s at %s over %s: %llu pages, MTU %u, %u requests\n",
+			dev->id, dev->region, server, dev->params.link,
 			dev->slots, dev->mtu, dev->queue_depth);
 	return 0;
 
@@ -208,7 +201,7 @@ close:
 	memx_session_stop(dev);
 	memx_session_close(dev);
 leave:
-	memx_link_leave(dev);
+	memx_device_leave(dev);
 put_memalloc:
 	memx_memalloc_put();
 	memx_push_destroy(dev);
@@ -222,6 +215,28 @@ remove:
 	memx_devices_remove(dev);
 put:
 	memx_device_put(dev);
+	return ret;
+}
+
+/**
+ * memx_device_create - make a device
+ * @params: how
+ *
+ * Return: 0, when the disk is there; or why not, as sysfs-class-memx lists.
+ */
+int memx_device_create(const struct memx_params *params)
+{
+	struct memx_transport *transport = memx_transport_get(params->link);
+	int ret;
+
+	if (!transport) {
+		pr_err("memx: attach: no transport for link %s, or its module cannot be loaded\n",
+		       params->link);
+		return -ENODEV;
+	}
+	ret = memx_device_make(params, transport);
+	/* From here on open disks keep the module. */
+	memx_transport_put(transport);
 	return ret;
 }
 
@@ -277,7 +292,7 @@ void memx_device_destroy(struct memx_device *dev)
 	memx_block_destroy(dev);
 	memx_pseudo_end(dev);
 	memx_session_close(dev);
-	memx_link_leave(dev);
+	memx_device_leave(dev);
 	memx_push_destroy(dev);
 	memx_late_destroy(dev);
 	memx_slots_destroy(dev);
@@ -295,11 +310,14 @@ void memx_device_destroy(struct memx_device *dev)
  * A device that is detached by force can be opened until its last opener
  * closes it: swapoff does so to find what to stop using.
  *
- * Return: 0, or -ENXIO when the device is being destroyed.
+ * Return: 0, or -ENXIO when the device is being destroyed, or its transport's
+ * module removed.
  */
 int memx_device_open(struct memx_device *dev)
 {
-	return test_bit(0, &dev->going) ? -ENXIO : 0;
+	if (test_bit(0, &dev->going) || !try_module_get(dev->transport->owner))
+		return -ENXIO;
+	return 0;
 }
 
 /**
@@ -311,4 +329,5 @@ void memx_device_release(struct memx_device *dev)
 	if (dev->forced && !disk_openers(dev->disk) &&
 	    !test_and_set_bit(0, &dev->going))
 		queue_work(memx_destroyer, &dev->destroy);
+	module_put(dev->transport->owner);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Frames, out and in.
+ * Frames over raw Ethernet, out and in.
  *
  * Out: messages are put one after the other into a frame until it is full.
  * Memory for a frame may come from the emergency reserves, as to send a page
@@ -22,6 +22,7 @@
 #include <linux/if_vlan.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/pkt_sched.h>
 #include <linux/xxhash.h>
 
@@ -56,67 +57,10 @@ static struct memx_skb_cb *memx_skb_cb(struct sk_buff *skb)
 	return (struct memx_skb_cb *)skb->cb;
 }
 
-/**
- * memx_header_sum - checksum of a message
- * @hdr: the message's header
- * @payload_sum: the XXH64 of its payload, 0 when it has none
- *
- * Return: the XXH64 of the header in front of its checksum.
- */
-u64 memx_header_sum(const struct rmap_hdr *hdr, u64 payload_sum)
+static struct sk_buff *memx_burst_open(const struct memx_burst *burst)
 {
-	return xxh64(hdr, RMAP_HDR_SUMMED_BYTES, payload_sum);
-}
-
-/**
- * memx_sum_matches - whether a message in a frame has the right checksum
- * @hdr: its header
- * @skb: the frame, long enough for the payload
- * @offset: where the payload begins
- *
- * For messages that do not carry a page; a page is summed where it lies.
- *
- * Return: whether it has.
- */
-bool memx_sum_matches(const struct rmap_hdr *hdr, struct sk_buff *skb,
-		      unsigned int offset)
-{
-	unsigned int left = le16_to_cpu(hdr->length);
-	struct xxh64_state state;
-	u64 payload_sum = 0;
-	u8 bytes[128];
-
-	if (left)
-		xxh64_reset(&state, 0);
-	while (left) {
-		unsigned int n = min_t(unsigned int, left, sizeof(bytes));
-
-		if (skb_copy_bits(skb, offset, bytes, n))
-			return false;
-		xxh64_update(&state, bytes, n);
-		offset += n;
-		left -= n;
-		if (!left)
-			payload_sum = xxh64_digest(&state);
-	}
-	return memx_header_sum(hdr, payload_sum) == le64_to_cpu(hdr->checksum);
-}
-
-/**
- * memx_burst_init - no frames yet
- * @burst: the burst
- */
-void memx_burst_init(struct memx_burst *burst)
-{
-	__skb_queue_head_init(&burst->ready);
-	burst->skb = NULL;
-}
-
-static void memx_burst_close(struct memx_burst *burst)
-{
-	if (burst->skb)
-		__skb_queue_tail(&burst->ready, burst->skb);
-	burst->skb = NULL;
+	return burst->open ? list_entry(burst->open, struct sk_buff, list) :
+			     NULL;
 }
 
 /* A frame with an Ethernet header and @linear bytes of room. */
@@ -177,19 +121,12 @@ static bool memx_frame_add_header(struct sk_buff *skb,
 	return true;
 }
 
-/**
- * memx_burst_add - put a message into a frame
- * @dev: the device
- * @session: its session
- * @burst: frames being filled, protected by the caller
- * @hdr: the header; its checksum is filled in here
- * @rq: the request whose page holds the payload, or NULL when there is none;
- *	it cannot end meanwhile
- * @offset: where in the page the payload begins
- */
-void memx_burst_add(struct memx_device *dev, struct memx_session *session,
-		    struct memx_burst *burst, const struct rmap_hdr *hdr,
-		    struct request *rq, unsigned int offset)
+/* memx_burst_add(). */
+static bool memx_ethernet_add(struct memx_device *dev,
+			      struct memx_session *session,
+			      struct memx_burst *burst,
+			      const struct rmap_hdr *hdr, struct request *rq,
+			      unsigned int offset)
 {
 	unsigned int length = le16_to_cpu(hdr->length);
 	unsigned int bytes = RMAP_HDR_BYTES + length;
@@ -199,14 +136,14 @@ void memx_burst_add(struct memx_device *dev, struct memx_session *session,
 
 	summed.checksum = cpu_to_le64(memx_header_sum(hdr, sum));
 
-	skb = burst->skb;
+	skb = memx_burst_open(burst);
 	if (skb && (burst->room < bytes ||
 		    memx_skb_cb(skb)->epoch != session->epoch ||
 		    memx_skb_cb(skb)->count == MEMX_FRAME_TAGS ||
 		    skb_shinfo(skb)->nr_frags + 1 + MEMX_PAGE_PIECES >
 			    MAX_SKB_FRAGS ||
 		    !memx_frame_add_header(skb, &summed))) {
-		memx_burst_close(burst);
+		burst->open = NULL;
 		skb = NULL;
 	}
 	if (!skb) {
@@ -214,11 +151,12 @@ void memx_burst_add(struct memx_device *dev, struct memx_session *session,
 				       MEMX_LINEAR_BYTES);
 		if (!skb) {
 			memx_count(dev, MEMX_TX_NOMEM);
-			return;
+			return false;
 		}
 		memx_skb_cb(skb)->epoch = session->epoch;
 		memx_skb_cb(skb)->count = 0;
-		burst->skb = skb;
+		list_add_tail(&skb->list, &burst->frames);
+		burst->open = &skb->list;
 		burst->room = session->mtu;
 		memx_frame_add_header(skb, &summed);
 	}
@@ -227,52 +165,31 @@ void memx_burst_add(struct memx_device *dev, struct memx_session *session,
 	if (length && memx_payload_attach(rq, offset, length, skb)) {
 		/* What went before is lost with it, and sent again. */
 		memx_count(dev, MEMX_TX_NOMEM);
+		skb_list_del_init(skb);
 		kfree_skb(skb);
-		burst->skb = NULL;
+		burst->open = NULL;
+		return false;
 	}
+	return true;
 }
 
-/**
- * memx_burst_take - take frames out of another burst
- * @burst: gets them
- * @from: loses them; protected by the caller
- * @all: also the one that is not full
+/*
+ * memx_burst_send(). Only here does a frame learn its network device, under
+ * RCU: a frame may lie in a batch for a while, and must not keep a device that
+ * is removed.
  */
-void memx_burst_take(struct memx_burst *burst, struct memx_burst *from,
-		     bool all)
-{
-	if (all)
-		memx_burst_close(from);
-	skb_queue_splice_tail_init(&from->ready, &burst->ready);
-}
-
-/**
- * memx_burst_send - send frames
- * @dev: the device
- * @burst: the frames; empty afterwards
- *
- * Only here does a frame learn its network device, under RCU: a frame may lie
- * in a batch for a while, and must not keep a device that is removed. Frames
- * of a session that has ended must not be sent at all. For the same reason only
- * here does a request learn when it was sent: measured from when its message
- * was made, the round trip would contain the making of its neighbours'.
- *
- * Context: softirqs may be off, hard interrupts not, and no lock is held that
- * queue_rq or the receiving side takes.
- */
-void memx_burst_send(struct memx_device *dev, struct memx_burst *burst)
+static void memx_ethernet_send(struct memx_device *dev,
+			       struct memx_burst *burst)
 {
 	struct memx_session *session;
-	struct sk_buff *skb;
+	struct sk_buff *skb, *next;
 
-	memx_burst_close(burst);
-	if (skb_queue_empty(&burst->ready))
-		return;
 	rcu_read_lock();
 	session = rcu_dereference(dev->session);
-	while ((skb = __skb_dequeue(&burst->ready))) {
+	list_for_each_entry_safe(skb, next, &burst->frames, list) {
 		const struct memx_skb_cb *cb = memx_skb_cb(skb);
 
+		skb_list_del_init(skb);
 		if (!session || cb->epoch != session->epoch) {
 			kfree_skb(skb);
 			continue;
@@ -288,14 +205,15 @@ void memx_burst_send(struct memx_device *dev, struct memx_burst *burst)
 	rcu_read_unlock();
 }
 
-/**
- * memx_burst_drop - throw frames away
- * @burst: the frames
- */
-void memx_burst_drop(struct memx_burst *burst)
+static void memx_ethernet_drop(struct memx_device *dev,
+			       struct memx_burst *burst)
 {
-	memx_burst_close(burst);
-	__skb_queue_purge(&burst->ready);
+	struct sk_buff *skb, *next;
+
+	list_for_each_entry_safe(skb, next, &burst->frames, list) {
+		skb_list_del_init(skb);
+		kfree_skb(skb);
+	}
 }
 
 /* A frame with one message, whose payload is copied: for those that are rare. */
@@ -323,22 +241,16 @@ static struct sk_buff *memx_frame_message(struct memx_device *dev,
 	return skb;
 }
 
-/**
- * memx_send_attach - send ATTACH, padded with zeros to the MTU asked for
- * @dev: the device
- * @server: where to, or broadcast
- * @hdr: the header; its checksum is filled in here
- * @attach: the payload
- * @mtu: how long to make the frame
- *
- * The padding is one page of zeros, referred to as often as needed, so that
- * a long frame needs no more memory than a short one.
- *
- * Return: 0; -ENETDOWN without a network device; -ENOMEM.
+/*
+ * ATTACH, padded with zeros to the MTU asked for. The padding is one page of
+ * zeros, referred to as often as needed, so that a long frame needs no more
+ * memory than a short one. Return 0; -ENETDOWN without a network device;
+ * -ENOMEM.
  */
-int memx_send_attach(struct memx_device *dev, const u8 *server,
-		     const struct rmap_hdr *hdr,
-		     const struct rmap_attach *attach, unsigned int mtu)
+static int memx_ethernet_send_attach(struct memx_device *dev,
+				     const struct rmap_hdr *hdr,
+				     const struct rmap_attach *attach,
+				     unsigned int mtu)
 {
 	unsigned int bytes = RMAP_HDR_BYTES + RMAP_ATTACH_BYTES;
 	struct net_device *netdev;
@@ -351,7 +263,7 @@ int memx_send_attach(struct memx_device *dev, const u8 *server,
 		ret = -ENETDOWN;
 		goto out;
 	}
-	skb = memx_frame_message(dev, netdev, server, hdr, attach);
+	skb = memx_frame_message(dev, netdev, dev->server, hdr, attach);
 	if (!skb) {
 		ret = -ENOMEM;
 		goto out;
@@ -371,19 +283,9 @@ out:
 	return ret;
 }
 
-/**
- * memx_send_in_session - send a message that belongs to no request of the disk
- * @dev: the device
- * @epoch: the session it is for
- * @hdr: the header; its session and its checksum are filled in here
- * @payload: what follows the header
- *
- * Without memory for the frame, it is as if it had been lost.
- *
- * Return: false when that session is over.
- */
-bool memx_send_in_session(struct memx_device *dev, u32 epoch,
-			  struct rmap_hdr *hdr, const void *payload)
+/* memx_send_in_session(). */
+static bool memx_ethernet_send_alone(struct memx_device *dev, u32 epoch,
+				     struct rmap_hdr *hdr, const void *payload)
 {
 	struct memx_session *session;
 	struct sk_buff *skb;
@@ -407,11 +309,11 @@ bool memx_send_in_session(struct memx_device *dev, u32 epoch,
 }
 
 /* Whom a message is for, by what only its own server could know. */
-static struct memx_device *memx_find(const struct memx_link *link,
-				     const struct rmap_hdr *hdr,
+static struct memx_device *memx_find(void *priv, const struct rmap_hdr *hdr,
 				     const u8 *from,
 				     struct memx_session **session)
 {
+	const struct memx_link *link = priv;
 	struct memx_device *dev;
 
 	*session = NULL;
@@ -433,116 +335,6 @@ static struct memx_device *memx_find(const struct memx_link *link,
 	return NULL;
 }
 
-/*
- * One message. Return false when the rest of the frame cannot be trusted. The
- * frame is counted for @owner, who gets to be the device of the last message
- * that had one.
- */
-static bool memx_receive_message(const struct memx_link *link,
-				 struct sk_buff *skb,
-				 const struct rmap_hdr *hdr,
-				 unsigned int offset,
-				 struct memx_device **owner)
-{
-	const u8 *from = eth_hdr(skb)->h_source;
-	struct memx_session *session;
-	struct memx_device *dev = memx_find(link, hdr, from, &session);
-
-	if (dev)
-		*owner = dev;
-	if (hdr->version != RMAP_VERSION) {
-		/* All there is to learn from another version is that it is. */
-		if (dev && hdr->opcode == (RMAP_ERROR | RMAP_REPLY) &&
-		    hdr->status == RMAP_BAD_VERSION)
-			memx_session_answer(dev, hdr, skb, offset);
-		else
-			memx_count(*owner, MEMX_BAD_FRAMES);
-		return false;
-	}
-	/* A page is summed after it has been copied, all else before. */
-	if (!(session && hdr->length &&
-	      (hdr->opcode == (RMAP_READ | RMAP_REPLY) ||
-	       (hdr->opcode == RMAP_PUSH && dev->push))) &&
-	    !memx_sum_matches(hdr, skb, offset)) {
-		memx_count(*owner, MEMX_BAD_CHECKSUM);
-		return false;
-	}
-	if (!dev) {
-		memx_count(*owner, MEMX_LATE_REPLIES);
-		return true;
-	}
-	if (session && dev->push && hdr->opcode & RMAP_REPLY &&
-	    le16_to_cpu(hdr->tag) == dev->queue_depth &&
-	    hdr->status != RMAP_BAD_SESSION) {
-		memx_tell_answer(dev, session, hdr, skb, offset);
-		return true;
-	}
-	switch (hdr->opcode) {
-	case RMAP_PUSH:
-		if (!session || !dev->push)
-			break;
-		if (!memx_push_receive(dev, session, hdr, skb, offset))
-			return false;
-		WRITE_ONCE(dev->last_heard_ns, ktime_get_ns());
-		return true;
-	case RMAP_READ | RMAP_REPLY:
-	case RMAP_WRITE | RMAP_REPLY:
-	case RMAP_DISCARD | RMAP_REPLY:
-	case RMAP_FLUSH | RMAP_REPLY:
-		if (!session)
-			break;
-		if (!memx_request_reply(dev, session, hdr, skb, offset))
-			return false;
-		WRITE_ONCE(dev->last_heard_ns, ktime_get_ns());
-		memx_session_credits(dev, le16_to_cpu(hdr->credits));
-		return true;
-	case RMAP_ATTACH | RMAP_REPLY:
-	case RMAP_KEEPALIVE | RMAP_REPLY:
-	case RMAP_STATUS | RMAP_REPLY:
-	case RMAP_DETACH | RMAP_REPLY:
-	case RMAP_ERROR | RMAP_REPLY:
-		memx_session_answer(dev, hdr, skb, offset);
-		return true;
-	}
-	memx_count(dev, MEMX_BAD_FRAMES);
-	return true;
-}
-
-static void memx_receive_frame(struct memx_link *link,
-			       struct sk_buff *skb)
-{
-	struct memx_device *owner;
-	unsigned int offset = 0;
-
-	owner = list_first_or_null_rcu(&link->devices, struct memx_device,
-				       on_link);
-	if (!owner)
-		return;
-	while (offset < skb->len) {
-		unsigned int left = skb->len - offset, length;
-		struct rmap_hdr hdr = {};
-
-		if (skb_copy_bits(skb, offset, &hdr,
-				  min_t(unsigned int, left, RMAP_HDR_BYTES)))
-			break;
-		if (hdr.opcode == RMAP_PAD)
-			break;
-		length = le16_to_cpu(hdr.length);
-		if (left < RMAP_HDR_BYTES || left - RMAP_HDR_BYTES < length) {
-			memx_count(owner, MEMX_BAD_FRAMES);
-			break;
-		}
-		offset += RMAP_HDR_BYTES;
-		if (!memx_receive_message(link, skb, &hdr, offset, &owner))
-			break;
-		offset += length;
-	}
-	memx_count(owner, MEMX_RX_FRAMES);
-	if (skb_pfmemalloc(skb))
-		memx_count(owner, MEMX_RX_PFMEMALLOC);
-	memx_requests_overtaken(owner);
-}
-
 /**
  * memx_receive - the ingress hook of a link
  * @priv: the link
@@ -559,6 +351,8 @@ static void memx_receive_frame(struct memx_link *link,
 unsigned int memx_receive(void *priv, struct sk_buff *skb,
 			  const struct nf_hook_state *state)
 {
+	struct memx_link *link = priv;
+	struct memx_device *owner;
 	u8 begin[2];
 
 	if (skb->protocol != htons(RMAP_ETHERTYPE) ||
@@ -566,7 +360,48 @@ unsigned int memx_receive(void *priv, struct sk_buff *skb,
 	    skb_copy_bits(skb, 0, begin, sizeof(begin)) ||
 	    !(begin[1] & RMAP_REPLY || begin[1] == RMAP_PUSH))
 		return NF_ACCEPT;
-	memx_receive_frame(priv, skb);
+	owner = list_first_or_null_rcu(&link->devices, struct memx_device,
+				       on_link);
+	if (owner)
+		memx_frame_receive(owner, skb, eth_hdr(skb)->h_source,
+				   memx_find, link);
 	consume_skb(skb);
 	return NF_STOLEN;
 }
+
+static int memx_ethernet_adopt(struct memx_device *dev,
+			       struct memx_session *session)
+{
+	struct net_device *netdev;
+
+	netdev = rcu_dereference_protected(dev->netdev,
+					   lockdep_is_held(&dev->state_lock));
+	if (!netdev)
+		return -ENETDOWN;
+	session->netdev = netdev;
+	ether_addr_copy(session->server, dev->exchange.server);
+	ether_addr_copy(dev->server, dev->exchange.server);
+	return 0;
+}
+
+static int memx_ethernet_server_name(struct memx_device *dev, char *text,
+				     size_t bytes)
+{
+	return scnprintf(text, bytes, "%pM", dev->server);
+}
+
+struct memx_transport memx_ethernet = {
+	.name = "ethernet",
+	.owner = THIS_MODULE,
+	.join = memx_link_join,
+	.leave = memx_link_leave,
+	.is_usable = memx_link_is_usable,
+	.mtu = memx_link_mtu,
+	.adopt = memx_ethernet_adopt,
+	.add = memx_ethernet_add,
+	.send = memx_ethernet_send,
+	.drop = memx_ethernet_drop,
+	.send_attach = memx_ethernet_send_attach,
+	.send_alone = memx_ethernet_send_alone,
+	.server_name = memx_ethernet_server_name,
+};

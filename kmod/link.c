@@ -64,16 +64,48 @@ void memx_memalloc_put(void)
 	mutex_unlock(&memx_memalloc_lock);
 }
 
-/**
- * memx_link_usable - whether frames can be sent
- * @netdev: the network device
- *
- * Return: whether it is up and takes RMAP's shortest frames.
- */
-bool memx_link_usable(const struct net_device *netdev)
+/* Whether frames can be sent: it is up, and takes RMAP's shortest. */
+static bool memx_netdev_usable(const struct net_device *netdev)
 {
 	return netif_running(netdev) && netif_carrier_ok(netdev) &&
 	       netdev->mtu >= RMAP_MIN_MTU;
+}
+
+/**
+ * memx_link_is_usable - whether frames can be sent now
+ * @dev: the device
+ *
+ * Return: whether they can.
+ */
+bool memx_link_is_usable(struct memx_device *dev)
+{
+	struct net_device *netdev;
+	bool usable;
+
+	rcu_read_lock();
+	netdev = rcu_dereference(dev->netdev);
+	usable = netdev && memx_netdev_usable(netdev);
+	rcu_read_unlock();
+	return usable;
+}
+
+/**
+ * memx_link_mtu - how long a frame may be behind its Ethernet header
+ * @dev: the device
+ *
+ * Return: bytes, 0 without a network device.
+ */
+unsigned int memx_link_mtu(struct memx_device *dev)
+{
+	struct net_device *netdev;
+	unsigned int mtu = 0;
+
+	rcu_read_lock();
+	netdev = rcu_dereference(dev->netdev);
+	if (netdev)
+		mtu = netdev->mtu;
+	rcu_read_unlock();
+	return mtu;
 }
 
 static struct memx_link *memx_link_find(const struct net_device *netdev)
@@ -122,15 +154,29 @@ static void memx_link_destroy(struct memx_link *link)
 	kfree(link);
 }
 
+/* What a device that is being made needs of a network device. */
+static int memx_link_require(const struct memx_device *dev,
+			     const struct net_device *netdev)
+{
+	if (netdev->mtu < RMAP_MIN_MTU || netdev->mtu < dev->params.mtu) {
+		pr_err("memx: attach: link %s has MTU %u, which must be at least %u\n",
+		       dev->params.link, netdev->mtu,
+		       max_t(unsigned int, RMAP_MIN_MTU, dev->params.mtu));
+		return -EINVAL;
+	}
+	return netif_running(netdev) ? 0 : -ENETDOWN;
+}
+
 /**
  * memx_link_join - put a device on its network device
- * @dev: the device, on none now
- * @wait: whether the caller can wait for the network's configuration; when it
- *	opens a session again it cannot, as whoever holds the lock may wait for
- *	memory, which may wait for this session
+ * @dev: the device
+ * @wait: whether the device is being made; when it opens a session again, it
+ *	cannot wait for the network's configuration, as whoever holds the lock
+ *	may wait for memory, which may wait for this session
  *
- * Return: 0; -ENODEV when there is no such network device; -EAGAIN when the
- * caller must come again.
+ * Return: 0; -ENODEV when there is no such network device; -EALREADY when it is
+ * on one; -EAGAIN when the caller must come again; for a device being made, also
+ * -ENETDOWN or -EINVAL when this one is of no use.
  */
 int memx_link_join(struct memx_device *dev, bool wait)
 {
@@ -138,6 +184,8 @@ int memx_link_join(struct memx_device *dev, bool wait)
 	struct memx_link *link;
 	int ret = 0;
 
+	if (rcu_access_pointer(dev->netdev))
+		return -EALREADY;
 	if (wait)
 		rtnl_lock();
 	else if (!rtnl_trylock())
@@ -152,6 +200,10 @@ int memx_link_join(struct memx_device *dev, bool wait)
 		ret = -EINVAL;
 		goto out;
 	}
+	if (wait)
+		ret = memx_link_require(dev, netdev);
+	if (ret)
+		goto out;
 	link = memx_link_find(netdev);
 	if (!link)
 		link = memx_link_create(netdev);
@@ -219,7 +271,7 @@ static void memx_link_check(struct memx_link *link)
 		session = rcu_dereference(dev->session);
 		fits = !session || session->mtu <= link->netdev->mtu;
 		rcu_read_unlock();
-		if (!memx_link_usable(link->netdev))
+		if (!memx_netdev_usable(link->netdev))
 			memx_session_lost(dev, ktime_get_ns(),
 					  "the link is down");
 		else if (!fits)

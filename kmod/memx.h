@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * memx: another machine's memory as a block device, over RMAP.
+ * memx: another machine's memory as a block device, over RMAP. rdma.h goes on
+ * where this leads to memx_rdma.
  *
  * main.c      module, list of devices
  * attach.c    the line that makes a device
@@ -20,6 +21,8 @@
  * xenstore.c  ... what the host asks for, and is told
  * selftest.c  ... a test of xen.c
  * session.c   opening, keeping, re-opening a session
+ * transport.c what carries frames: Ethernet, or a module like memx_rdma
+ * message.c   messages that have come in
  * postcopy.c  a post-copy from its begin to its end
  * tell.c      what the server is told of it
  * push.c      pages that the server pushes
@@ -70,6 +73,12 @@
 #define MEMX_DEFAULT_QUEUE_DEPTH 128
 #define MEMX_DEFAULT_TIMEOUT_S 30
 #define MEMX_MAX_TIMEOUT_S 86400
+/* Of a link's name, and a NUL. */
+#define MEMX_LINK_BYTES 96
+/* Of an RDMA device's name, and a NUL. */
+#define MEMX_RDMA_DEVICE_BYTES 64
+/* Of a server's address as text, and a NUL. */
+#define MEMX_SERVER_NAME_BYTES 64
 /* The greatest N of /dev/memxN. */
 #define MEMX_MAX_ID 65535
 /* The MTU to ask for when frames of the wanted one do not get through. */
@@ -115,6 +124,7 @@ enum memx_stat {
 	MEMX_TX_NOMEM,
 	MEMX_CREDIT_WAITS,
 	MEMX_ZERO_PAGES,
+	MEMX_ONE_SIDED,
 	MEMX_MINOR_FAULTS,
 	MEMX_NETWORK_FAULTS,
 	MEMX_ANNOUNCED_FAULTS,
@@ -143,25 +153,34 @@ struct memx_percpu {
  * struct memx_params - how a device was asked for; never changes
  * @region: name of the region; empty for pseudo-paging here
  * @token: the region's token, NUL-padded; never shown
- * @link: name of the network device
- * @server: the server's address, or broadcast
+ * @link: name of the network device; or, with a colon behind its name, a
+ *	transport and what that makes of the rest
+ * @server: over Ethernet, the server's address or broadcast
+ * @has_server: @server was given
  * @slots: slots wanted, 0 for all
  * @queue_depth: requests wanted outstanding
  * @mtu: the MTU wanted, 0 for the link's
  * @timeout_s: as attached; memx_device.timeout_s is the one in force
  * @pseudo: the device is for pseudo-paging
+ * @rdma_device: over RDMA, the RDMA device to use, or empty for any
+ * @rdma_port: its port
+ * @gid_index: which of its GIDs, -1 for any
  * @id: N of /dev/memxN, -1 for any
  */
 struct memx_params {
 	char region[RMAP_REGION_NAME_BYTES];
 	u8 token[RMAP_TOKEN_BYTES];
-	char link[IFNAMSIZ];
+	char link[MEMX_LINK_BYTES];
 	u8 server[ETH_ALEN];
+	bool has_server;
 	u64 slots;
 	unsigned int queue_depth;
 	unsigned int mtu;
 	unsigned int timeout_s;
 	bool pseudo;
+	char rdma_device[MEMX_RDMA_DEVICE_BYTES];
+	unsigned int rdma_port;
+	int gid_index;
 	int id;
 };
 
@@ -170,9 +189,9 @@ struct memx_params {
  * @id: its name on the wire
  * @epoch: counts the device's sessions from 1: unlike @id never repeats, so a
  *	request knows whether it has been sent under this one
- * @netdev: where its frames go
- * @server: the server's address
- * @mtu: the most bytes behind an Ethernet header
+ * @netdev: over Ethernet, where its frames go
+ * @server: over Ethernet, the server's address
+ * @mtu: the most bytes of a frame; over Ethernet, behind its header
  * @retired: grace period after which the structure may be used again
  *
  * Each device has two of them and alternates, so that to open a session again
@@ -189,13 +208,13 @@ struct memx_session {
 
 /**
  * struct memx_burst - frames being filled
- * @ready: those that are full
- * @skb: the one that is not, or NULL
- * @room: bytes that still go into @skb
+ * @frames: the frames; what they are is the transport's
+ * @open: the last of them while it is not full, else NULL
+ * @room: bytes that still go into @open
  */
 struct memx_burst {
-	struct sk_buff_head ready;
-	struct sk_buff *skb;
+	struct list_head frames;
+	struct list_head *open;
 	unsigned int room;
 };
 
@@ -230,6 +249,10 @@ struct memx_batch {
  * @opcode: enum rmap_opcode
  * @attempt: of the last transmission
  * @missing: READ: fragments that have not come
+ * @unsent: its last message has not been sent, for want of memory
+ * @direct: the transport moves its page by itself, and holds it until it says
+ *	memx_request_moved()
+ * @given_up: when it does, the request fails
  * @patient: READ: not sent, as the server has announced the page
  *
  * These lie in an array of the device's rather than in the PDU of struct
@@ -250,6 +273,9 @@ struct memx_cmd {
 	u8 opcode;
 	u8 attempt;
 	u8 missing;
+	bool unsent;
+	bool direct;
+	bool given_up;
 	bool patient;
 } ____cacheline_aligned_in_smp;
 
@@ -543,11 +569,6 @@ struct memx_pseudo {
 };
 #endif
 
-struct memx_late;
-struct memx_link;
-struct memx_push;
-struct memx_slots;
-
 /**
  * enum memx_slot_state - what a slot of a pseudo-paging device holds
  * @MEMX_SLOT_EMPTY: nothing; it reads as zeros
@@ -558,6 +579,81 @@ enum memx_slot_state {
 	MEMX_SLOT_EMPTY,
 	MEMX_SLOT_LOCAL,
 	MEMX_SLOT_REMOTE,
+};
+
+struct memx_device;
+struct memx_late;
+struct memx_link;
+struct memx_push;
+struct memx_slots;
+
+/**
+ * struct memx_transport - how frames get to the server and back
+ * @name: what stands in front of the colon in a link's name
+ * @owner: the module that it is in
+ * @devices: how many devices use it
+ * @node: in the list of transports
+ * @is_reliable: in a session no message gets lost, so none is sent again and
+ *	none carries less than a page
+ * @join: put a device on its link. With wait, the device is being made: every
+ *	reason why the link is of no use is an error. Without, memory may be
+ *	waiting for this: -EAGAIN when it must come again
+ * @leave: take it off; it has no session. Afterwards no message comes
+ * @is_usable: can frames be sent, or at least tried?
+ * @connect: before an ATTACH: make a connection to the server, unless there is
+ *	one that has served no session; may be NULL. 0, -EINTR, -ETIMEDOUT, or
+ *	why not. Allocates nothing that waits for I/O
+ * @disconnect: there will be no session any more until @connect; may be NULL
+ * @mtu: the most bytes that a frame may have now, 0 without a link
+ * @adopt: a session has been opened: fill in what its frames need. Under
+ *	state_lock. 0, or -ENETDOWN when its link is gone
+ * @opened: a session has been opened; may be NULL
+ * @window: the server's answer to WINDOW; NULL where there are none
+ * @own_tags: tags that the transport uses itself, behind the device's
+ * @add: put a message into a burst, as memx_burst_add()
+ * @move: have a READ's or WRITE's page moved without the server's processor, as
+ *	part of a burst; may be NULL. False when it must go by a message
+ * @send: send a burst, as memx_burst_send()
+ * @drop: throw a burst away
+ * @send_attach: send ATTACH, in a frame as long as @mtu says
+ * @send_alone: send a message that belongs to no request of the disk, as
+ *	memx_send_in_session()
+ * @server_name: the server's address, as text; how long it is
+ *
+ * A transport of a module's own is there as long as that: see
+ * memx_transport_register().
+ */
+struct memx_transport {
+	const char *name;
+	struct module *owner;
+	atomic_t devices;
+	struct list_head node;
+	bool is_reliable;
+	int (*join)(struct memx_device *dev, bool wait);
+	void (*leave)(struct memx_device *dev);
+	bool (*is_usable)(struct memx_device *dev);
+	int (*connect)(struct memx_device *dev, bool interruptible);
+	void (*disconnect)(struct memx_device *dev);
+	unsigned int (*mtu)(struct memx_device *dev);
+	int (*adopt)(struct memx_device *dev, struct memx_session *session);
+	void (*opened)(struct memx_device *dev);
+	void (*window)(struct memx_device *dev, struct memx_session *session,
+		       const struct rmap_hdr *hdr, struct sk_buff *skb,
+		       unsigned int offset);
+	unsigned int own_tags;
+	bool (*add)(struct memx_device *dev, struct memx_session *session,
+		    struct memx_burst *burst, const struct rmap_hdr *hdr,
+		    struct request *rq, unsigned int offset);
+	bool (*move)(struct memx_device *dev, struct memx_session *session,
+		     struct memx_burst *burst, const struct rmap_hdr *hdr,
+		     struct request *rq);
+	void (*send)(struct memx_device *dev, struct memx_burst *burst);
+	void (*drop)(struct memx_device *dev, struct memx_burst *burst);
+	int (*send_attach)(struct memx_device *dev, const struct rmap_hdr *hdr,
+			   const struct rmap_attach *attach, unsigned int mtu);
+	bool (*send_alone)(struct memx_device *dev, u32 epoch,
+			   struct rmap_hdr *hdr, const void *payload);
+	int (*server_name)(struct memx_device *dev, char *text, size_t bytes);
 };
 
 /**
@@ -609,6 +705,8 @@ enum memx_slot_state {
  * @tries: attempts to attach so far; only for whoever makes them
  * @wait: @exchange answered, status come, or state changed
  * @padding: a page of zeros to pad ATTACH with
+ * @transport: how frames get to the server
+ * @transport_data: the transport's
  * @link: the network device, NULL while there is none; memx_links_lock
  * @on_link: in the link's list; RCU
  * @netdev: of @link, RCU
@@ -682,6 +780,8 @@ struct memx_device {
 	wait_queue_head_t wait;
 	struct page *padding;
 
+	struct memx_transport *transport;
+	void *transport_data;
 	struct memx_link *link;
 	struct list_head on_link;
 	struct net_device __rcu *netdev;
@@ -759,6 +859,9 @@ u64 memx_rto_now_ns(const struct memx_device *dev);
 void memx_requests_sent(struct memx_device *dev, const u16 *tags,
 			unsigned int count);
 void memx_requests_resend(struct memx_device *dev);
+void memx_requests_hurry(struct memx_device *dev);
+void memx_request_moved(struct memx_device *dev, u16 tag, u32 epoch,
+			bool done);
 void memx_requests_fail(struct memx_device *dev);
 void memx_requests_overtaken(struct memx_device *dev);
 void memx_requests_arrived(struct memx_device *dev, u64 slot);
@@ -807,6 +910,7 @@ struct page *memx_page_take(struct memx_device *dev);
 void memx_page_give(struct memx_device *dev, struct page *page);
 bool memx_pool_put(struct memx_device *dev, struct page *page);
 void memx_pool_close(struct memx_device *dev, struct list_head *pages);
+void memx_pool_resize(struct memx_device *dev, bool large);
 void memx_pool_open(struct memx_device *dev);
 bool memx_pool_fills(const struct memx_device *dev);
 
@@ -818,8 +922,9 @@ void memx_session_lost(struct memx_device *dev, u64 since_ns, const char *why);
 void memx_session_kick(struct memx_device *dev);
 void memx_session_stop(struct memx_device *dev);
 void memx_session_close(struct memx_device *dev);
-void memx_session_answer(struct memx_device *dev, const struct rmap_hdr *hdr,
-			 struct sk_buff *skb, unsigned int offset);
+void memx_session_answer(struct memx_device *dev, const u8 *from,
+			 const struct rmap_hdr *hdr, struct sk_buff *skb,
+			 unsigned int offset);
 void memx_session_credits(struct memx_device *dev, unsigned int credits);
 void memx_session_ask_status(struct memx_device *dev);
 void memx_session_start(struct memx_device *dev,
@@ -868,23 +973,111 @@ bool memx_push_has_ended(struct memx_device *dev);
 int memx_push_create(struct memx_device *dev);
 void memx_push_destroy(struct memx_device *dev);
 
-/* ethernet.c */
+/* transport.c */
+struct memx_transport *memx_transport_get(const char *link);
+void memx_transport_put(struct memx_transport *transport);
+void memx_transport_left(struct memx_device *dev);
+int memx_transport_register(struct memx_transport *transport);
+void memx_transport_unregister(struct memx_transport *transport);
 void memx_burst_init(struct memx_burst *burst);
-void memx_burst_add(struct memx_device *dev, struct memx_session *session,
-		    struct memx_burst *burst, const struct rmap_hdr *hdr,
-		    struct request *rq, unsigned int offset);
 void memx_burst_take(struct memx_burst *burst, struct memx_burst *from,
 		     bool all);
+
+/**
+ * memx_burst_add - put a message into a frame
+ * @dev: the device
+ * @session: its session
+ * @burst: frames being filled, protected by the caller
+ * @hdr: the header; its checksum is filled in here
+ * @rq: the request whose page holds the payload, or NULL when there is none;
+ *	it cannot end meanwhile
+ * @offset: where in the page the payload begins
+ *
+ * Return: false when there was no memory for it.
+ */
+static inline bool memx_burst_add(struct memx_device *dev,
+				  struct memx_session *session,
+				  struct memx_burst *burst,
+				  const struct rmap_hdr *hdr,
+				  struct request *rq, unsigned int offset)
+{
+	return dev->transport->add(dev, session, burst, hdr, rq, offset);
+}
+
+/**
+ * memx_burst_send - send frames
+ * @dev: the device
+ * @burst: the frames; empty afterwards
+ *
+ * Frames of a session that has ended are not sent. Only here does a request
+ * learn when it was sent: measured from when its message was made, the round
+ * trip would contain the making of its neighbours'.
+ *
+ * Context: softirqs may be off, hard interrupts not, and no lock is held that
+ * queue_rq or the receiving side takes.
+ */
+static inline void memx_burst_send(struct memx_device *dev,
+				   struct memx_burst *burst)
+{
+	burst->open = NULL;
+	if (!list_empty(&burst->frames))
+		dev->transport->send(dev, burst);
+}
+
+/**
+ * memx_burst_drop - throw frames away
+ * @dev: the device
+ * @burst: the frames
+ */
+static inline void memx_burst_drop(struct memx_device *dev,
+				   struct memx_burst *burst)
+{
+	burst->open = NULL;
+	if (!list_empty(&burst->frames))
+		dev->transport->drop(dev, burst);
+}
+
+/**
+ * memx_send_in_session - send a message that belongs to no request of the disk
+ * @dev: the device
+ * @epoch: the session it is for
+ * @hdr: the header; its session and its checksum are filled in here
+ * @payload: what follows the header
+ *
+ * Without memory for the frame, it is as if it had been lost.
+ *
+ * Return: false when that session is over.
+ */
+static inline bool memx_send_in_session(struct memx_device *dev, u32 epoch,
+					struct rmap_hdr *hdr,
+					const void *payload)
+{
+	return dev->transport->send_alone(dev, epoch, hdr, payload);
+}
+
+/* message.c */
+
+/**
+ * typedef memx_find_t - whom a message is for
+ * @priv: of memx_frame_receive()
+ * @hdr: the message's header, not verified
+ * @from: of memx_frame_receive()
+ * @session: the device's session, if the message names it, else NULL
+ *
+ * Return: the device or NULL. RCU read side.
+ */
+typedef struct memx_device *memx_find_t(void *priv, const struct rmap_hdr *hdr,
+					const u8 *from,
+					struct memx_session **session);
+
+void memx_frame_receive(struct memx_device *owner, struct sk_buff *skb,
+			const u8 *from, memx_find_t *find, void *priv);
 bool memx_sum_matches(const struct rmap_hdr *hdr, struct sk_buff *skb,
 		      unsigned int offset);
 u64 memx_header_sum(const struct rmap_hdr *hdr, u64 payload_sum);
-void memx_burst_send(struct memx_device *dev, struct memx_burst *burst);
-void memx_burst_drop(struct memx_burst *burst);
-int memx_send_attach(struct memx_device *dev, const u8 *server,
-		     const struct rmap_hdr *hdr,
-		     const struct rmap_attach *attach, unsigned int mtu);
-bool memx_send_in_session(struct memx_device *dev, u32 epoch,
-			  struct rmap_hdr *hdr, const void *payload);
+
+/* ethernet.c */
+extern struct memx_transport memx_ethernet;
 unsigned int memx_receive(void *priv, struct sk_buff *skb,
 			  const struct nf_hook_state *state);
 
@@ -906,7 +1099,8 @@ struct memx_link {
 
 int memx_link_join(struct memx_device *dev, bool wait);
 void memx_link_leave(struct memx_device *dev);
-bool memx_link_usable(const struct net_device *netdev);
+bool memx_link_is_usable(struct memx_device *dev);
+unsigned int memx_link_mtu(struct memx_device *dev);
 int memx_memalloc_get(void);
 void memx_memalloc_put(void);
 int memx_links_init(void);

@@ -36,6 +36,8 @@
 #define MEMX_PAGEOUT_TELL HZ
 /* So many pages must have gone lately before those that come back count. */
 #define MEMX_PAGEOUT_LEAST 512
+/* What is taken back when a write found no page for its slot. */
+#define MEMX_PAGEOUT_TAKE_BACK 1024
 /* One failure to gain a page says little: reclaim may be waiting for writes. */
 #define MEMX_PAGEOUT_GENTLE_FAILURES 4
 #define MEMX_PAGEOUT_FROZEN_FAILURES 20
@@ -72,6 +74,7 @@ static void memx_pageout_give(struct memx_pageout *pageout)
  * struct memx_pageout_rate - how paging out goes
  * @writes: of the device, when last looked at
  * @reads: likewise
+ * @errors: likewise
  * @relieved: pages that memory pressure has taken out of the balloon, likewise
  * @gone: pages that went out, those of long ago counting less
  * @back: pages that came back, or were taken by others, likewise
@@ -80,6 +83,7 @@ static void memx_pageout_give(struct memx_pageout *pageout)
 struct memx_pageout_rate {
 	u64 writes;
 	u64 reads;
+	u64 errors;
 	u64 relieved;
 	u64 gone;
 	u64 back;
@@ -93,12 +97,18 @@ static bool memx_pageout_look(struct memx_pageout *pageout,
 	struct memx_device *dev = pageout->dev;
 	u64 writes = memx_stat_sum(dev, MEMX_WRITES);
 	u64 reads = memx_stat_sum(dev, MEMX_READS);
+	u64 errors = memx_stat_sum(dev, MEMX_ERRORS);
 	u64 relieved = READ_ONCE(dev->pseudo->balloon.relieved);
 	u64 gone = writes - rate->writes;
 	u64 back = reads - rate->reads + relieved - rate->relieved;
 
 	rate->writes = writes;
 	rate->reads = reads;
+	/* Too much was given away: slots have no pages. */
+	if (errors > rate->errors)
+		memx_balloon_take(&dev->pseudo->balloon,
+				  MEMX_PAGEOUT_TAKE_BACK);
+	rate->errors = errors;
 	rate->relieved = relieved;
 	rate->gone = rate->gone * 15 / 16 + gone;
 	rate->back = rate->back * 15 / 16 + back;
@@ -116,7 +126,9 @@ static const char *memx_pageout_gently(struct memx_pageout *pageout)
 {
 	unsigned long end = jiffies + pageout->limit_s * HZ;
 	unsigned long told = jiffies;
-	struct memx_pageout_rate rate = {};
+	struct memx_pageout_rate rate = {
+		.errors = memx_stat_sum(pageout->dev, MEMX_ERRORS),
+	};
 	unsigned int failures = 0, i;
 
 	memx_pageout_look(pageout, &rate);

@@ -7,6 +7,7 @@
  * a walk of one step.
  */
 #include <linux/bvec.h>
+#include <linux/export.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/net.h>
@@ -80,6 +81,7 @@ u64 memx_payload_sum(struct request *rq, unsigned int offset,
 	}
 	return streaming ? xxh64_digest(&state) : 0;
 }
+EXPORT_SYMBOL_GPL(memx_payload_sum);
 
 /**
  * memx_payload_is_zero - whether the page is all zeros

@@ -160,10 +160,12 @@ void memx_pseudo_prepare(struct memx_device *dev,
 		return;
 	}
 	memx_balloon_hold(&pseudo->balloon);
+	memx_pool_resize(dev, true);
 	memx_pseudo_enter(dev, MEMX_PHASE_PREPARING);
 	ret = memx_pageout_start(&pseudo->pageout, migration->prepare_s);
 	if (ret) {
 		memx_frames_free(&pseudo->tables);
+		memx_pool_resize(dev, false);
 		memx_balloon_drain(&pseudo->balloon);
 		memx_pseudo_fail(dev, "cannot start to page out: error %d",
 				 ret);
@@ -196,6 +198,7 @@ void memx_pseudo_cancel(struct memx_device *dev)
 	case MEMX_PHASE_PREPARED:
 		memx_pageout_stop(&pseudo->pageout);
 		memx_frames_free(&pseudo->tables);
+		memx_pool_resize(dev, false);
 		memx_balloon_drain(&pseudo->balloon);
 		memx_pseudo_enter(dev, MEMX_PHASE_IDLE);
 		break;
@@ -262,6 +265,7 @@ static void memx_pseudo_unfreeze(struct memx_device *dev)
 	struct memx_pseudo *pseudo = dev->pseudo;
 
 	memx_slots_seal(dev, false);
+	memx_pool_resize(dev, false);
 	memx_pool_open(dev);
 	memx_balloon_thaw(&pseudo->balloon);
 	memx_balloon_drain(&pseudo->balloon);

@@ -15,6 +15,7 @@
  * work the same way.
  */
 #include <linux/bitmap.h>
+#include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/overflow.h>
@@ -131,6 +132,7 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 		.fragments = cmd->missing,
 		.count = cpu_to_le32(cmd->count),
 	};
+	bool made = true;
 	unsigned int i;
 
 	/* Until its frame is sent; for good if there is no memory for one. */
@@ -138,25 +140,39 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 	if (READ_ONCE(dev->oldest_sent_ns) == U64_MAX)
 		WRITE_ONCE(dev->oldest_sent_ns, now);
 
-	if (cmd->opcode != RMAP_WRITE) {
-		memx_burst_add(dev, session, burst, &hdr, NULL, 0);
+	/* The order of pushes follows the READs that the server sees. */
+	if (dev->transport->move && !memx_postcopy_is_on(dev) &&
+	    (cmd->opcode == RMAP_READ || cmd->opcode == RMAP_WRITE) &&
+	    dev->transport->move(dev, session, burst, &hdr, cmd->rq)) {
+		cmd->direct = true;
+	} else if (cmd->opcode != RMAP_WRITE) {
+		made = memx_burst_add(dev, session, burst, &hdr, NULL, 0);
 	} else if (memx_payload_is_zero(cmd->rq)) {
 		hdr.fragments = RMAP_ALL_FRAGMENTS;
 		if (!cmd->attempt)
 			memx_count(dev, MEMX_ZERO_PAGES);
-		memx_burst_add(dev, session, burst, &hdr, NULL, 0);
+		made = memx_burst_add(dev, session, burst, &hdr, NULL, 0);
 	} else if (session->mtu >= RMAP_WHOLE_PAGE_MTU) {
 		hdr.fragments = RMAP_ALL_FRAGMENTS;
 		hdr.length = cpu_to_le16(RMAP_PAGE_BYTES);
-		memx_burst_add(dev, session, burst, &hdr, cmd->rq, 0);
+		made = memx_burst_add(dev, session, burst, &hdr, cmd->rq, 0);
 	} else {
 		for (i = 0; i < RMAP_FRAGMENTS; i++) {
 			hdr.fragments = 1 << i;
 			hdr.length = cpu_to_le16(memx_fragment_bytes(i));
-			memx_burst_add(dev, session, burst, &hdr, cmd->rq,
-				       i * RMAP_FRAGMENT_BYTES);
+			made &= memx_burst_add(dev, session, burst, &hdr,
+					       cmd->rq,
+					       i * RMAP_FRAGMENT_BYTES);
 		}
 	}
+	WRITE_ONCE(cmd->unsent, !made);
+}
+
+/* May it have to be sent again? */
+static bool memx_cmd_is_watched(const struct memx_device *dev,
+				const struct memx_cmd *cmd)
+{
+	return !dev->transport->is_reliable || READ_ONCE(cmd->unsent);
 }
 
 /* Somebody waits for what is asked of the server. */
@@ -182,9 +198,12 @@ static void memx_cmd_send_again(struct memx_device *dev,
 				struct memx_cmd *cmd, struct memx_burst *burst,
 				u64 now)
 {
-	if (cmd->attempt < U8_MAX)
-		cmd->attempt++;
-	memx_count(dev, MEMX_RETRANSMITS);
+	/* What has never left is not sent again, but for the first time. */
+	if (!dev->transport->is_reliable) {
+		if (cmd->attempt < U8_MAX)
+			cmd->attempt++;
+		memx_count(dev, MEMX_RETRANSMITS);
+	}
 	memx_cmd_send(dev, session, cmd, burst, now);
 }
 
@@ -303,6 +322,7 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 	cmd->started_ns = now;
 	WRITE_ONCE(cmd->sent_ns, now);
 	cmd->rq = rq;
+	cmd->given_up = false;
 	set_bit(cmd->tag, dev->outstanding);
 	if (opcode == RMAP_READ && dev->map) {
 		/* Pairs with memx_requests_arrived(). */
@@ -323,7 +343,8 @@ blk_status_t memx_request_start(struct memx_device *dev, struct request *rq,
 		spin_lock(&batch->lock);
 		memx_cmd_send(dev, session, cmd, &batch->burst, now);
 		spin_unlock(&batch->lock);
-		memx_timer_within(dev, memx_rto_now_ns(dev));
+		if (memx_cmd_is_watched(dev, cmd))
+			memx_timer_within(dev, memx_rto_now_ns(dev));
 	} else {
 		/* An earlier session's, so the next one sends it. */
 		cmd->attempt = 0;
@@ -356,6 +377,7 @@ void memx_requests_arrived(struct memx_device *dev, u64 slot)
 			continue;
 		spin_lock_bh(&cmd->lock);
 		if (cmd->rq && cmd->opcode == RMAP_READ && cmd->slot == slot &&
+		    !cmd->direct &&
 		    memx_slot_read(dev, slot, cmd->rq)) {
 			if (cmd->patient) {
 				memx_count(dev, MEMX_ANNOUNCED_FAULTS);
@@ -392,6 +414,7 @@ void memx_requests_sent(struct memx_device *dev, const u16 *tags,
 	for (i = 0; i < count; i++)
 		WRITE_ONCE(dev->cmds[tags[i]].sent_ns, now);
 }
+EXPORT_SYMBOL_GPL(memx_requests_sent);
 
 /**
  * memx_requests_resend - send what is outstanding under a new session
@@ -425,6 +448,48 @@ void memx_requests_resend(struct memx_device *dev)
 }
 
 /**
+ * memx_request_moved - a page is in the transport's hands no more
+ * @dev: the device
+ * @tag: of the request
+ * @epoch: of the session that it was to be moved in
+ * @done: it has been moved; else the request waits for the next session, which
+ *	may have begun
+ */
+void memx_request_moved(struct memx_device *dev, u16 tag, u32 epoch, bool done)
+{
+	struct memx_cmd *cmd = &dev->cmds[tag];
+	blk_status_t status = done ? BLK_STS_OK : BLK_STS_IOERR;
+	struct request *rq = NULL;
+
+	spin_lock_bh(&cmd->lock);
+	if (cmd->epoch != epoch) {
+		spin_unlock_bh(&cmd->lock);
+		return;
+	}
+	cmd->direct = false;
+	if (done || cmd->given_up)
+		rq = memx_cmd_take_out(dev, cmd, status);
+	spin_unlock_bh(&cmd->lock);
+	if (done) {
+		memx_count(dev, MEMX_ONE_SIDED);
+		WRITE_ONCE(dev->last_heard_ns, ktime_get_ns());
+	}
+	if (rq)
+		memx_request_end(dev, rq, status);
+}
+EXPORT_SYMBOL_GPL(memx_request_moved);
+
+/**
+ * memx_requests_hurry - there is memory again for messages that had none
+ * @dev: the device
+ */
+void memx_requests_hurry(struct memx_device *dev)
+{
+	memx_timer_within(dev, 0);
+}
+EXPORT_SYMBOL_GPL(memx_requests_hurry);
+
+/**
  * memx_requests_fail - end all outstanding requests with an error
  * @dev: the device, in a state that starts no more
  */
@@ -437,7 +502,9 @@ void memx_requests_fail(struct memx_device *dev)
 		struct request *rq = NULL;
 
 		spin_lock_bh(&cmd->lock);
-		if (cmd->rq)
+		if (cmd->direct)
+			cmd->given_up = true;
+		else if (cmd->rq)
 			rq = memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
 		spin_unlock_bh(&cmd->lock);
 		if (rq)
@@ -456,22 +523,30 @@ void memx_requests_fail(struct memx_device *dev)
  * write: so the session ends before the request does, and nothing is sent
  * until there is another.
  *
- * Return: false when it has ended by itself.
+ * Return: false when it has ended by itself, or will.
  */
 bool memx_request_give_up(struct memx_device *dev, struct request *rq)
 {
 	struct memx_cmd *cmd = &dev->cmds[rq->tag];
+	bool direct;
 
 	spin_lock_bh(&cmd->lock);
 	if (cmd->rq != rq) {
 		spin_unlock_bh(&cmd->lock);
 		return false;
 	}
-	memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
+	direct = cmd->direct;
+	if (direct)
+		cmd->given_up = true;
+	else
+		memx_cmd_take_out(dev, cmd, BLK_STS_IOERR);
 	spin_unlock_bh(&cmd->lock);
 
 	memx_count(dev, MEMX_TIMEOUTS);
 	memx_session_lost(dev, ktime_get_ns(), "a request timed out");
+	/* The end of its session takes the page out of the transport's hands. */
+	if (direct)
+		return false;
 	memx_request_end(dev, rq, BLK_STS_IOERR);
 	return true;
 }
@@ -497,7 +572,8 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 	for_each_set_bit(tag, dev->outstanding, dev->queue_depth) {
 		struct memx_cmd *cmd = &dev->cmds[tag];
 		u64 sent = READ_ONCE(cmd->sent_ns);
-		u64 due = sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
+		u64 due = dev->transport->is_reliable ? 0 :
+			sent + memx_rto_ns(&rtt, READ_ONCE(cmd->attempt));
 
 		if (READ_ONCE(cmd->patient)) {
 			due = READ_ONCE(cmd->started_ns) +
@@ -516,6 +592,8 @@ static u64 memx_requests_scan(struct memx_device *dev, bool timed_out)
 			next = min(next, due - now);
 			continue;
 		}
+		if (!memx_cmd_is_watched(dev, cmd))
+			continue;
 		if (READ_ONCE(cmd->attempt) >= MEMX_SILENCE_SENDS - 1)
 			oldest_started = min(oldest_started,
 					     READ_ONCE(cmd->started_ns));
@@ -561,7 +639,8 @@ void memx_requests_overtaken(struct memx_device *dev)
 {
 	struct memx_rtt rtt = memx_rtt_read(dev);
 
-	if (!memx_rtt_overtaken(&rtt, READ_ONCE(dev->oldest_sent_ns)) ||
+	if (dev->transport->is_reliable ||
+	    !memx_rtt_overtaken(&rtt, READ_ONCE(dev->oldest_sent_ns)) ||
 	    test_and_set_bit_lock(0, &dev->scanning))
 		return;
 	memx_requests_scan(dev, false);

@@ -19,6 +19,7 @@
  * its own that has a rescuer, allocates nothing but frames (which may come from
  * the reserves, and whose lack is only one more loss), and starts no I/O.
  */
+#include <linux/export.h>
 #include <linux/ktime.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
@@ -28,6 +29,8 @@
 /* How long to wait for the answer to an ATTACH: at first, and at most. */
 #define MEMX_ATTACH_WAIT (HZ / 4)
 #define MEMX_ATTACH_WAIT_MAX HZ
+/* ... and over a connection, which loses none. */
+#define MEMX_ATTACH_WAIT_CONNECTED (3 * HZ)
 /* How long attaching takes when timeout_s is no less. */
 #define MEMX_ATTACH_LIMIT_S 10
 /* How often a failed device looks for its server. */
@@ -91,6 +94,7 @@ void memx_session_kick(struct memx_device *dev)
 		mod_delayed_work(dev->workqueue, &dev->work, 0);
 	spin_unlock_bh(&dev->state_lock);
 }
+EXPORT_SYMBOL_GPL(memx_session_kick);
 
 /* Under state_lock. The other structure serves the next session. */
 static void memx_session_unpublish(struct memx_device *dev)
@@ -131,6 +135,7 @@ void memx_session_lost(struct memx_device *dev, u64 since_ns, const char *why)
 	wake_up(&dev->wait);
 	pr_warn_ratelimited("memx%d: session lost: %s\n", dev->id, why);
 }
+EXPORT_SYMBOL_GPL(memx_session_lost);
 
 /**
  * memx_session_credits - the server says how much may be outstanding
@@ -205,13 +210,12 @@ static void memx_exchange_end(struct memx_device *dev)
 }
 
 /* Return 0 when the answer is what waits, -EALREADY or -EINVAL. */
-static int memx_exchange_answer(struct memx_device *dev,
+static int memx_exchange_answer(struct memx_device *dev, const u8 *from,
 				const struct rmap_hdr *hdr, u8 opcode,
 				struct sk_buff *skb, unsigned int offset)
 {
 	struct memx_exchange *exchange = &dev->exchange;
 	unsigned int length = le16_to_cpu(hdr->length);
-	const u8 *from = eth_hdr(skb)->h_source;
 	struct rmap_attached attached = {};
 	int ret = -EALREADY;
 
@@ -219,13 +223,13 @@ static int memx_exchange_answer(struct memx_device *dev,
 	if (exchange->opcode != opcode || exchange->done ||
 	    exchange->generation != le32_to_cpu(hdr->generation))
 		goto out;
-	if (!is_broadcast_ether_addr(dev->server) &&
+	if (from && !is_broadcast_ether_addr(dev->server) &&
 	    !ether_addr_equal(dev->server, from))
 		goto out;
 	if (opcode == RMAP_ATTACH && hdr->status == RMAP_OK) {
 		ret = -EINVAL;
 		if (length != RMAP_ATTACHED_BYTES || !hdr->session ||
-		    !is_valid_ether_addr(from) ||
+		    (from && !is_valid_ether_addr(from)) ||
 		    skb_copy_bits(skb, offset, &attached, sizeof(attached)))
 			goto out;
 		ret = -EALREADY;
@@ -235,7 +239,8 @@ static int memx_exchange_answer(struct memx_device *dev,
 	exchange->status = hdr->status;
 	exchange->session = le32_to_cpu(hdr->session);
 	exchange->attached = attached;
-	ether_addr_copy(exchange->server, from);
+	if (from)
+		ether_addr_copy(exchange->server, from);
 	exchange->done = true;
 	ret = 0;
 out:
@@ -263,12 +268,14 @@ static int memx_status_answer(struct memx_device *dev,
 /**
  * memx_session_answer - take a reply that belongs to no request
  * @dev: the device; the reply names its session, or an exchange of its
+ * @from: the Ethernet address that it comes from, NULL over a connection
  * @hdr: the reply; its checksum verified if its version is ours
  * @skb: the frame
  * @offset: where the payload begins
  */
-void memx_session_answer(struct memx_device *dev, const struct rmap_hdr *hdr,
-			 struct sk_buff *skb, unsigned int offset)
+void memx_session_answer(struct memx_device *dev, const u8 *from,
+			 const struct rmap_hdr *hdr, struct sk_buff *skb,
+			 unsigned int offset)
 {
 	bool in_session = true;
 	int ret = 0;
@@ -276,10 +283,12 @@ void memx_session_answer(struct memx_device *dev, const struct rmap_hdr *hdr,
 	switch (hdr->opcode & ~RMAP_REPLY) {
 	case RMAP_ATTACH:
 		in_session = false;
-		ret = memx_exchange_answer(dev, hdr, RMAP_ATTACH, skb, offset);
+		ret = memx_exchange_answer(dev, from, hdr, RMAP_ATTACH, skb,
+					   offset);
 		break;
 	case RMAP_DETACH:
-		ret = memx_exchange_answer(dev, hdr, RMAP_DETACH, skb, offset);
+		ret = memx_exchange_answer(dev, from, hdr, RMAP_DETACH, skb,
+					   offset);
 		break;
 	case RMAP_STATUS:
 		ret = memx_status_answer(dev, hdr, skb, offset);
@@ -290,8 +299,8 @@ void memx_session_answer(struct memx_device *dev, const struct rmap_hdr *hdr,
 			memx_session_lost(dev, ktime_get_ns(),
 					  "the server does not know it");
 		else if (hdr->status != RMAP_OK)
-			ret = memx_exchange_answer(dev, hdr, RMAP_ATTACH, skb,
-						   offset);
+			ret = memx_exchange_answer(dev, from, hdr, RMAP_ATTACH,
+						   skb, offset);
 		break;
 	}
 	if (ret == -EALREADY) {
@@ -334,7 +343,7 @@ static int memx_status_to_errno(u8 status)
 /* Tags that the disk does not have. */
 static unsigned int memx_session_own_tags(const struct memx_device *dev)
 {
-	return dev->params.pseudo;
+	return dev->params.pseudo + dev->transport->own_tags;
 }
 
 /*
@@ -350,7 +359,6 @@ static int memx_session_adopt(struct memx_device *dev, unsigned int mtu_asked)
 	unsigned int mtu = le16_to_cpu(attached->mtu);
 	u64 slots = le64_to_cpu(attached->slots);
 	struct memx_session *session;
-	struct net_device *netdev;
 	bool first = !dev->disk;
 	u64 now = ktime_get_ns();
 	int ret = 0;
@@ -379,19 +387,14 @@ static int memx_session_adopt(struct memx_device *dev, unsigned int mtu_asked)
 	cond_synchronize_rcu(session->retired);
 
 	spin_lock_bh(&dev->state_lock);
-	netdev = rcu_dereference_protected(dev->netdev,
-					   lockdep_is_held(&dev->state_lock));
-	if (dev->state == MEMX_DETACHING || dev->state == MEMX_IDLE) {
+	if (dev->state == MEMX_DETACHING || dev->state == MEMX_IDLE)
 		ret = -ESHUTDOWN;
-	} else if (!netdev) {
-		ret = -ENETDOWN;
-	} else {
+	else
+		ret = dev->transport->adopt(dev, session);
+	if (!ret) {
 		session->id = dev->exchange.session;
 		session->epoch = ++dev->epoch;
-		session->netdev = netdev;
-		ether_addr_copy(session->server, dev->exchange.server);
 		session->mtu = mtu;
-		ether_addr_copy(dev->server, dev->exchange.server);
 		dev->mtu = mtu;
 		if (first) {
 			dev->queue_depth = depth;
@@ -420,31 +423,30 @@ static int memx_session_adopt(struct memx_device *dev, unsigned int mtu_asked)
 
 /*
  * One attempt. Of three in a row, two ask for the MTU wanted and one for that
- * which every path carries. Return 0 with a session, -ETIMEDOUT without an
+ * which every path carries; a reliable transport knows what it carries. Return 0 with a session, -ETIMEDOUT without an
  * answer, -EINTR, or why not.
  */
 static int memx_session_try(struct memx_device *dev, bool interruptible)
 {
 	struct memx_tries *tries = &dev->tries;
-	unsigned int step = tries->count % 3;
+	unsigned int step = dev->transport->is_reliable ? 0 : tries->count % 3;
 	struct rmap_attach attach = {};
-	struct net_device *netdev;
 	struct rmap_hdr hdr;
 	bool first = !dev->disk;
 	long wait;
 	int ret;
 
+	if (dev->transport->connect) {
+		ret = dev->transport->connect(dev, interruptible);
+		if (ret)
+			return ret;
+	}
 	/* The second is the first again, so either's answer will do. */
 	if (step != 1) {
-		unsigned int mtu = 0;
+		unsigned int mtu = min3(dev->transport->mtu(dev),
+					(unsigned int)RMAP_MAX_MTU,
+					dev->params.mtu ?: RMAP_MAX_MTU);
 
-		rcu_read_lock();
-		netdev = rcu_dereference(dev->netdev);
-		if (netdev)
-			mtu = netdev->mtu;
-		rcu_read_unlock();
-		mtu = min3(mtu, (unsigned int)RMAP_MAX_MTU,
-			   dev->params.mtu ?: RMAP_MAX_MTU);
 		if (step == 2)
 			mtu = min_t(unsigned int, mtu, MEMX_SAFE_MTU);
 		if (mtu < RMAP_MIN_MTU)
@@ -455,6 +457,8 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 	}
 	wait = min_t(long, MEMX_ATTACH_WAIT << min(tries->count / 3, 4U),
 		     MEMX_ATTACH_WAIT_MAX);
+	if (dev->transport->is_reliable)
+		wait = MEMX_ATTACH_WAIT_CONNECTED;
 	tries->count++;
 
 	hdr = memx_session_header(RMAP_ATTACH, 0, dev->exchange.generation);
@@ -470,7 +474,7 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 		(first ? dev->params.queue_depth : dev->queue_depth) +
 		memx_session_own_tags(dev));
 	/* Without memory for the frame, it is as if it had been lost. */
-	ret = memx_send_attach(dev, dev->server, &hdr, &attach, tries->mtu);
+	ret = dev->transport->send_attach(dev, &hdr, &attach, tries->mtu);
 	if (ret && ret != -ENOMEM)
 		return ret;
 
@@ -488,8 +492,12 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 	spin_lock_bh(&dev->exchange.lock);
 	ret = dev->exchange.done ? 0 : -ETIMEDOUT;
 	spin_unlock_bh(&dev->exchange.lock);
-	if (ret)
+	if (ret) {
+		/* A server that does not answer needs another connection. */
+		if (dev->transport->disconnect)
+			dev->transport->disconnect(dev);
 		return ret;
+	}
 	memx_exchange_end(dev);
 	tries->count = 0;
 	if (dev->exchange.status == RMAP_LOST)
@@ -506,7 +514,10 @@ static int memx_session_try(struct memx_device *dev, bool interruptible)
 		return -ETIMEDOUT;
 	}
 	tries->doubted = false;
-	return memx_session_adopt(dev, tries->mtu);
+	ret = memx_session_adopt(dev, tries->mtu);
+	if (!ret && dev->transport->opened)
+		dev->transport->opened(dev);
+	return ret;
 }
 
 /**
@@ -576,25 +587,17 @@ static void memx_session_fail(struct memx_device *dev)
 static unsigned long memx_session_reopen(struct memx_device *dev)
 {
 	u64 limit = (u64)READ_ONCE(dev->timeout_s) * NSEC_PER_SEC;
-	struct net_device *netdev;
 	enum memx_state before;
-	bool usable;
 	int ret;
 
 	if (ktime_get_ns() - READ_ONCE(dev->unanswered_ns) >= limit)
 		memx_session_fail(dev);
 	before = READ_ONCE(dev->state);
 
-	rcu_read_lock();
-	netdev = rcu_dereference(dev->netdev);
-	usable = netdev && memx_link_usable(netdev);
-	rcu_read_unlock();
-	if (!usable) {
+	if (!dev->transport->is_usable(dev)) {
 		/* When the link comes up, the notifier kicks us. */
 		dev->tries.count = 0;
-		if (!netdev && !memx_link_join(dev, false))
-			return 1;
-		return HZ / 4;
+		return dev->transport->join(dev, false) ? HZ / 4 : 1;
 	}
 
 	ret = memx_session_try(dev, false);
@@ -732,6 +735,8 @@ void memx_session_close(struct memx_device *dev)
 	spin_lock_bh(&dev->state_lock);
 	memx_session_unpublish(dev);
 	spin_unlock_bh(&dev->state_lock);
+	if (dev->transport->disconnect)
+		dev->transport->disconnect(dev);
 }
 
 /**

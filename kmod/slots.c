@@ -32,8 +32,10 @@
 
 #define MEMX_SLOT_LOCKS 64
 
-/* What a burst of reclaim, or a window of pushes, takes at a time, and more. */
+/* What a burst of reclaim, or a window of pushes, takes at a time, and more ... */
 #define MEMX_POOL_PAGES 512
+/* ... and what several at once may have written and not freed yet: a 16th of memory. */
+#define MEMX_POOL_LARGE_SHIFT 4
 
 /*
  * Runs under reclaim: no waiting. Reclaim begins when hardly more is free than
@@ -72,9 +74,11 @@ struct memx_slot_lock {
  * @used: slots that are LOCAL
  * @missing: slots that are REMOTE
  * @unread: pages that have come by push and were never read
- * @pool_lock: protects @pool, @pooled and @pool_closed; softirqs off
+ * @pool_lock: protects @pool, @pooled, @pool_limit and @pool_closed; softirqs
+ *	off
  * @pool: spare pages
  * @pooled: how many
+ * @pool_limit: how many at most
  * @pool_closed: nothing is put in
  * @refill: fills the pool
  * @filler: the task that does so now, or NULL
@@ -90,7 +94,8 @@ struct memx_slots {
 	atomic64_t unread;
 	spinlock_t pool_lock;
 	struct list_head pool;
-	unsigned int pooled;
+	unsigned long pooled;
+	unsigned long pool_limit;
 	bool pool_closed;
 	struct work_struct refill;
 	struct task_struct *filler;
@@ -506,7 +511,7 @@ struct page *memx_page_take(struct memx_device *dev)
 		list_del(&page->lru);
 		map->pooled--;
 	}
-	refill = !map->pool_closed && map->pooled < MEMX_POOL_PAGES / 2;
+	refill = !map->pool_closed && map->pooled < map->pool_limit / 2;
 	spin_unlock_bh(&map->pool_lock);
 	if (refill)
 		queue_work(system_unbound_wq, &map->refill);
@@ -540,13 +545,39 @@ bool memx_pool_put(struct memx_device *dev, struct page *page)
 	bool put;
 
 	spin_lock_bh(&map->pool_lock);
-	put = !map->pool_closed && map->pooled < MEMX_POOL_PAGES;
+	put = !map->pool_closed && map->pooled < map->pool_limit;
 	if (put) {
 		list_add(&page->lru, &map->pool);
 		map->pooled++;
 	}
 	spin_unlock_bh(&map->pool_lock);
 	return put;
+}
+
+/**
+ * memx_pool_resize - let the pool be large, while much is paged out, or not
+ * @dev: the device
+ * @large: whether it is
+ */
+void memx_pool_resize(struct memx_device *dev, bool large)
+{
+	struct memx_slots *map = dev->map;
+	unsigned long limit = MEMX_POOL_PAGES;
+	LIST_HEAD(surplus);
+	struct page *page, *next;
+
+	if (large)
+		limit = max(limit, totalram_pages() >> MEMX_POOL_LARGE_SHIFT);
+	spin_lock_bh(&map->pool_lock);
+	map->pool_limit = limit;
+	while (map->pooled > limit) {
+		page = list_first_entry(&map->pool, struct page, lru);
+		list_move(&page->lru, &surplus);
+		map->pooled--;
+	}
+	spin_unlock_bh(&map->pool_lock);
+	list_for_each_entry_safe(page, next, &surplus, lru)
+		__free_page(page);
 }
 
 /**
@@ -590,7 +621,7 @@ static void memx_pool_refill(struct work_struct *work)
 		if (!page)
 			break;
 		spin_lock_bh(&map->pool_lock);
-		more = !map->pool_closed && map->pooled < MEMX_POOL_PAGES;
+		more = !map->pool_closed && map->pooled < map->pool_limit;
 		if (more) {
 			list_add(&page->lru, &map->pool);
 			map->pooled++;
@@ -638,6 +669,7 @@ int memx_slots_create(struct memx_device *dev, u64 count)
 		spin_lock_init(&map->locks[i].lock);
 	spin_lock_init(&map->pool_lock);
 	INIT_LIST_HEAD(&map->pool);
+	map->pool_limit = MEMX_POOL_PAGES;
 	INIT_WORK(&map->refill, memx_pool_refill);
 	dev->map = map;
 	memx_pool_open(dev);

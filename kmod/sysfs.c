@@ -19,6 +19,7 @@ static ssize_t attach_show(memx_class_const struct class *class,
 		"  region=NAME link=IFNAME [server=MAC] [token=TEXT] [size=BYTES]\n"
 		"  [queue_depth=1..%d] [mtu=%d..%d] [timeout_s=1..%d] [id=N]\n"
 		"Without server= any server that has the region is found.\n"
+		"Over RDMA: link=rdma:ADDRESS[:PORT] [device=NAME] [ib_port=N] [gid_index=N]\n"
 		"For pseudo-paging: mode=pseudo, with region= or size=.\n"
 		"To detach: echo 1 > /sys/block/memxN/memx/detach\n",
 		RMAP_MAX_QUEUE_DEPTH, RMAP_MIN_MTU, RMAP_MAX_MTU,
@@ -155,7 +156,20 @@ static u32 memx_session_id(struct memx_device *dev, bool mtu)
 
 MEMX_SHOW(region, "%s", dev->region);
 MEMX_SHOW(link, "%s", dev->params.link);
-MEMX_SHOW(server, "%pM", dev->server);
+
+static ssize_t server_show(struct memx_device *dev, int which, char *buf)
+{
+	char text[MEMX_SERVER_NAME_BYTES];
+
+	dev->transport->server_name(dev, text, sizeof(text));
+	return sysfs_emit(buf, "%s\n", text);
+}
+
+static struct memx_attribute memx_attr_server = {
+	.attr = { .name = "server", .mode = 0444 },
+	.show = server_show,
+};
+
 MEMX_SHOW(session, "0x%08x", memx_session_id(dev, false));
 MEMX_SHOW(incarnation, "0x%016llx", READ_ONCE(dev->incarnation));
 MEMX_SHOW(mtu, "%u", memx_session_id(dev, true));
@@ -299,6 +313,7 @@ MEMX_STAT(rx_pfmemalloc, MEMX_RX_PFMEMALLOC);
 MEMX_STAT(tx_nomem, MEMX_TX_NOMEM);
 MEMX_STAT(credit_waits, MEMX_CREDIT_WAITS);
 MEMX_STAT(zero_pages, MEMX_ZERO_PAGES);
+MEMX_STAT(one_sided, MEMX_ONE_SIDED);
 MEMX_STAT(pushed_pages, MEMX_PUSHED_PAGES);
 MEMX_STAT(fetched_pages, MEMX_FETCHED_PAGES);
 MEMX_STAT(outdated_pages, MEMX_OUTDATED_PAGES);
@@ -378,6 +393,7 @@ static struct attribute *memx_stats_attrs[] = {
 	&memx_attr_tx_nomem.attr,
 	&memx_attr_credit_waits.attr,
 	&memx_attr_zero_pages.attr,
+	&memx_attr_one_sided.attr,
 	&memx_attr_pushed_pages.attr,
 	&memx_attr_fetched_pages.attr,
 	&memx_attr_outdated_pages.attr,

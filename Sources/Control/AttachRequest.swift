@@ -4,8 +4,10 @@ import Glibc
 
 /// What to attach, and the line that asks the kernel for it.
 public struct AttachRequest: Sendable, Equatable {
-  /// The network interface.
+  /// The network interface, or `rdma:` and where the server is.
   public var link: String
+  /// Over RDMA, from where the connection leads.
+  public var path = RDMAPath()
   /// The region's name; nil for a pseudo-paging device, whose pages stay in this machine until it migrates.
   public var region: String?
   /// The server's address; nil finds the server by broadcast.
@@ -30,6 +32,7 @@ public struct AttachRequest: Sendable, Equatable {
   /// The line for `/sys/class/memx/attach`.
   public var line: String {
     var words = [region.map { "region=\($0)" } ?? "mode=pseudo", "link=\(link)"]
+    words += path.words
     if let server { words.append("server=\(server)") }
     if let token { words.append("token=\(token)") }
     if let sizeBytes { words.append("size=\(sizeBytes)") }
@@ -67,6 +70,7 @@ public struct AttachRequest: Sendable, Equatable {
   /// What `error`, as the write to sysfs gave it, means to who asked.
   func failure(_ error: SystemError) -> Failure {
     let place = server.map { "the memory server at \($0)" } ?? "the memory server on \(link)"
+    if link.hasPrefix(Word.rdmaPrefix), let said = rdmaFailure(error) { return said }
     let (exit, message): (Exit, String) =
       switch error.code {
       case ENODEV: (.notThere, "there is no network interface \(link); `ip link` lists them")
@@ -121,5 +125,42 @@ public struct AttachRequest: Sendable, Equatable {
       default: (.failed, "cannot attach \(what) over \(link): \(error)")
       }
     return Failure(exit, message, errno: error.name)
+  }
+
+  /// What errors mean that are not the same over RDMA.
+  private func rdmaFailure(_ error: SystemError) -> Failure? {
+    let answer: (Exit, String)
+    switch error.code {
+    case ENODEV:
+      answer = (
+        .notThere,
+        "no RDMA device leads to \(link)"
+          + (path.device.map { ", or there is no \($0)" } ?? "")
+          + ", or the module memx_rdma is missing; `rdma link` lists devices, dmesg says which it is"
+      )
+    case EADDRNOTAVAIL:
+      answer = (
+        .notThere,
+        "\(path.device ?? "the RDMA device") has no GID like that which stands for an address of the "
+          + "server's kind; `rdma link` and `show_gids` list them"
+      )
+    case ECONNREFUSED:
+      answer = (
+        .refused,
+        "nothing listens at \(link); check that memxd runs with --link rdma: and this address and port"
+      )
+    case EHOSTUNREACH, ENETUNREACH, ETIMEDOUT:
+      answer = (
+        .timedOut,
+        "\(link) does not answer; check that ping reaches it, and that both ends have an RDMA device "
+          + "there (`rdma link`)"
+      )
+    case EOPNOTSUPP:
+      answer = (
+        .failed, "the RDMA device takes fewer requests at a time; try a smaller --queue-depth"
+      )
+    default: return nil
+    }
+    return Failure(answer.0, answer.1, errno: error.name)
   }
 }

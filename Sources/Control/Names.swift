@@ -49,8 +49,9 @@ public enum Word {
   }
 
   /// The name of a network interface: 1 to 15 bytes without blanks, slashes and colons, as the
-  /// kernel's `dev_valid_name` has it.
+  /// kernel's `dev_valid_name` has it; or `rdma:` and where the server is.
   public static func link(_ text: String) throws(InvalidWord) -> String {
+    if text.hasPrefix(rdmaPrefix) { return try rdmaLink(text) }
     let allowed = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x2f && $0 != 0x3a }
     guard allowed, (1...15).contains(text.utf8.count), text != ".", text != ".." else {
       throw InvalidWord(

@@ -28,7 +28,7 @@ package struct ConfigurationFile {
   ]
   /// The keys that a region may have.
   package static let regionKeys = [
-    "name", "size", "quota", "token", "token_file", "clients", "strategy", "push_rate",
+    "name", "size", "quota", "token", "token_file", "clients", "strategy", "push_rate", "layout",
   ]
 
   /// Reads a file.
@@ -101,6 +101,11 @@ package struct ConfigurationFile {
       }
     }
     region.pushRate_bytes_s = try object.size("push_rate")
+    if let text = try object.string("layout") {
+      region.isLinear = try object.at("layout") {
+        try RegionConfiguration.layout(text, of: name)
+      }
+    }
     try object.at("size") { try region.validate() }
     return region
   }

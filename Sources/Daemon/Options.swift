@@ -2,21 +2,25 @@
 import ArgumentParser
 import Logging
 import MemoryServer
+import RMAP
 
 struct ServingOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Ethernet interface to serve on; may be given several times.", valueName: "ifname"))
+      "Ethernet interface to serve on, or rdma:ADDRESS[:PORT] or rdma:DEVICE[:PORT] (default port:"
+        + " \(Wire.rdmaPort)); may be given several times.", valueName: "link"))
   var link: [String] = []
 
   @Option(
     help: ArgumentHelp(
       "A region of memory and who may attach; may be given several times. Keys: quota=SIZE, the most that its"
         + " pages may take (default: its size); token_file=PATH, a file with what a client must show, up to"
-        + " 32 bytes; token=TEXT, the same here, where every user sees it in ps; client=MAC, a client"
-        + " that may attach, may be given several times (default: any client); strategy=NAME, which page"
+        + " 32 bytes; token=TEXT, the same here, where every user sees it in ps; client=ADDRESS, a client"
+        + " that may attach, by its Ethernet or over RDMA its IP address, may be given several times (default: any client); strategy=NAME, which page"
         + " goes next in a post-copy whose client does not say (default: \(RegionConfiguration.defaultStrategy));"
-        + " push_rate=SIZE, the most that a post-copy pushes in a second (default: no limit).",
+        + " push_rate=SIZE, the most that a post-copy pushes in a second (default: no limit);"
+        + " layout=linear, all of its memory set aside at the start, so that clients over RDMA reach it"
+        + " directly (default: scattered).",
       valueName: "name:size[,key=value]…"),
     transform: { try checked { try RegionConfiguration(parsing: $0) }($0) })
   var region: [RegionConfiguration] = []

@@ -57,7 +57,7 @@ final class StatusReport: Sendable {
   private static func link(_ engine: EngineReport) -> ServerStatus.Link {
     let counters = ServerCounters.all.map { ($0.name, engine.counters[keyPath: $0.path]) }
     return ServerStatus.Link(
-      name: engine.link, address: "\(engine.address)", up: engine.isUp, mtu: engine.mtu,
+      name: engine.link, address: engine.address, up: engine.isUp, mtu: engine.mtu,
       sessions: engine.sessions.count, rx_frames: engine.receivedFrames,
       rx_dropped: engine.ringDrops, tx_frames: engine.sender.frames,
       tx_bytes: engine.sender.bytes, tx_dropped: engine.sender.dropped,
@@ -74,7 +74,8 @@ final class StatusReport: Sendable {
         continue
       }
       session = ServerStatus.Session(
-        id: "0x" + hex(UInt64(found.id), digits: 8), link: engine.link, client: "\(found.peer)",
+        id: "0x" + hex(UInt64(found.id), digits: 8), link: engine.link,
+        client: engine.clientAddresses[found.peer] ?? "\(found.peer)",
         mtu: found.mtu, queue_depth: found.queueDepth, credits: found.credits,
         idle_ms: found.idle_ms,
         postcopy: engine.transfers.first { $0.session == found.id }.map(Self.postcopy))

@@ -8,17 +8,7 @@ import RMAP
 /// Headers are gathered in memory of its own, pages are sent from where they lie: the kernel's copy into
 /// the socket buffer is the only one. Allocates nothing after `init`.
 public struct EthernetSender: FrameSink, ~Copyable {
-  /// What has been sent, and what the system would not take.
-  public struct Counters: Sendable, Equatable {
-    public var frames: UInt64 = 0
-    public var bytes: UInt64 = 0
-    public var calls: UInt64 = 0
-    /// Frames dropped because the socket's buffer stayed full or the link was down.
-    public var dropped: UInt64 = 0
-    public init() {}
-  }
-
-  public private(set) var counters = Counters()
+  public private(set) var counters = SendCounters()
 
   private static var frameCapacity: Int { 128 }
   private static var vectorCapacity: Int { 1024 }

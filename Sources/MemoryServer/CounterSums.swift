@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import Links
 import RMAP
 
-// A link that is opened again gets a new session layer and a new sender, whose counters begin at 0; an
-// engine's report goes on counting.
-
-func + (left: EthernetSender.Counters, right: EthernetSender.Counters) -> EthernetSender.Counters {
-  var sum = left
-  sum.frames += right.frames
-  sum.bytes += right.bytes
-  sum.calls += right.calls
-  sum.dropped += right.dropped
-  return sum
-}
+// A link that is opened again gets a new session layer, whose counters begin at 0; an engine's report goes on
+// counting.
 
 func + (left: ServerCounters, right: ServerCounters) -> ServerCounters {
   var sum = left
@@ -35,6 +25,7 @@ extension ServerCounters {
       ("attaches_refused", \.attachesRefused),
       ("detaches", \.detaches),
       ("sessions_expired", \.sessionsExpired),
+      ("sessions_disconnected", \.sessionsDisconnected),
       ("repeated_requests", \.repeatedRequests),
       ("stale_requests", \.staleRequests),
       ("truncated_frames", \.truncatedFrames),

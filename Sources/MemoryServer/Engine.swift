@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-import CMemx
-import Glibc
 import Links
 import Logging
 import RMAP
-import Synchronization
 
 /// What one engine has done, as its thread last published it.
 public struct EngineReport: Sendable {
   public var link = ""
-  public var address = MACAddress(value: 0)
+  /// The interface's Ethernet address, or the device's IP address.
+  public var address = ""
   public var mtu = 0
   public var isUp = true
   public var receivedFrames: UInt64 = 0
   /// Frames that the receive ring had no room for.
   public var ringDrops: UInt64 = 0
-  public var sender = EthernetSender.Counters()
+  public var sender = SendCounters()
   public var counters = ServerCounters()
   public var sessions: [SessionReport] = []
+  /// Of clients over RDMA: the IP address behind what stands for the connection.
+  public var clientAddresses: [MACAddress: String] = [:]
   /// Post-copies under way.
   public var transfers: [TransferReport] = []
   public var endedTransfers: UInt64 = 0
@@ -30,234 +30,39 @@ public struct EngineReport: Sendable {
 }
 
 /// One link's thread: takes frames in, has the sessions answer them, sends the answers.
-///
-/// While frames keep coming it polls the ring; after `busyPoll_us` without one it sleeps in `poll`.
-final class Engine: Sendable {
-  /// Settings of an engine.
-  struct Options: Sendable {
-    var ringFrames = 4096
-    var busyPoll_us: UInt64 = 50
-    var maxSessions = 64
-    var sessionTimeout_ms: UInt32 = 30_000
-  }
-
-  /// Frames answered before the answers are sent: enough to share system calls, few enough that the
-  /// first does not wait long.
-  private static var batch: Int { 16 }
-  private static var tick_ns: UInt64 { 50_000_000 }
-  /// A shorter wait for the next push is not worth a sleep.
-  private static var leastSleep_ns: UInt64 { 20_000 }
-  /// How long to wait before a link that is gone is looked for again.
-  private static var reopen_ms: Int32 { 900 }
-
-  private let name: String
-  private let number: Int
-  private let options: Options
-  private let regions: [Region]
-  private let seats: RegionSeats
-  private let logger: Logger
-  private let report = Mutex(EngineReport())
-  private let stopping = Atomic<Bool>(false)
-  private let wakeDescriptor: Int32
-
-  /// - Parameters:
-  ///   - regions: those in the arena.
-  ///   - seats: those that come and go.
-  init(
-    link: String, number: Int, regions: [Region], seats: RegionSeats, options: Options,
-    logger: Logger
-  ) throws {
-    name = link
-    self.number = number
-    self.regions = regions
-    self.seats = seats
-    self.options = options
-    self.logger = logger
-    wakeDescriptor = memx_wake_open()
-    guard wakeDescriptor >= 0 else { throw ConfigurationError("cannot make an eventfd") }
-  }
-
-  deinit { close(wakeDescriptor) }
-
-  var current: EngineReport { report.withLock { $0 } }
-
+protocol Engine: Sendable {
+  /// What it has done, as it last published it.
+  var current: EngineReport { get }
   /// Has the thread end; it closes its sessions first.
-  func stop() {
-    stopping.store(true, ordering: .releasing)
-    memx_wake(wakeDescriptor)
-  }
-
+  func stop()
   /// Has the thread look at once whether a region is to be given back.
-  func wake() { memx_wake(wakeDescriptor) }
-
+  func wake()
   /// The thread's work. Returns when `stop` was called.
-  ///
-  /// A link that goes away later, or whose MTU changes, is opened again as soon as that is possible; its
-  /// sessions end, and their clients attach again.
   ///
   /// - Parameter ready: called once when frames are being answered.
   /// - Throws: why the link cannot be used now, at the start.
-  func run(ready: () -> Void) throws {
-    memx_thread_name("memx:\(name.prefix(10))")
-    // Pushes are spaced by microseconds.
-    memx_timer_slack(1)
-    var link = try EthernetLink(name, ringFrames: options.ringFrames)
-    var state = EngineReport(link: name)
-    ready()
-    while true {
-      let end = serve(&link, &state)
-      guard end != .stopped else { return }
-      guard let reopened = reopen(after: end, &state) else { return }
-      link = reopened
-    }
-  }
+  func run(ready: () -> Void) throws
+}
 
-  /// Why frames are no longer answered.
-  private enum End {
-    case stopped
-    case gone
-    case changed
-  }
+/// Settings of an engine.
+struct EngineOptions: Sendable {
+  var ringFrames = 4096
+  var busyPoll_us: UInt64 = 50
+  var maxSessions = 64
+  var sessionTimeout_ms: UInt32 = 30_000
+}
 
-  private func serve(_ link: inout EthernetLink, _ state: inout EngineReport) -> End {
-    var sender = EthernetSender(socket: link.fileDescriptor, source: link.address)
-    let limits = ServerLimits(
-      maxSessions: options.maxSessions, sessionTimeout_ms: options.sessionTimeout_ms,
-      mtu: link.mtu, ringFrames: link.ringFrames)
-    var core = ServerCore(
-      store: RegionTable(regions, seats: seats, engine: number, logger: logger), limits: limits,
-      seed: .random(in: 0 ... .max))
-    state.address = link.address
-    state.mtu = link.mtu
-    let (formerSender, formerCounters) = (state.sender, state.counters)
-    var lastFrame_ns: UInt64 = 0
-    var nextTick_ns: UInt64 = 0
-    let busyPoll_ns = options.busyPoll_us * 1000
-    var end: End?
-
-    while end == nil {
-      let now_ns = monotonic_ns()
-      var count = 0
-      while count < Self.batch, let frame = link.next() {
-        core.receive(
-          frame: frame.bytes, from: frame.source, toGroup: frame.toGroup, now_ns: now_ns,
-          sink: &sender)
-        count += 1
-      }
-      // Behind the answers, so that what somebody waits for goes first.
-      let pushDue_ns = core.push(now_ns: now_ns, sink: &sender)
-      if count > 0 || pushDue_ns != .max {
-        sender.flush()
-        core.store.reclaim()
-      }
-      if count > 0 {
-        state.receivedFrames += UInt64(count)
-        lastFrame_ns = now_ns
-      }
-      if now_ns >= nextTick_ns {
-        end = tick(&link, &core, &state, now_ns: now_ns)
-        state.sender = formerSender + sender.counters
-        state.counters = formerCounters + core.counters
-        publish(&state)
-        nextTick_ns = now_ns + Self.tick_ns
-      }
-      guard count == 0 else { continue }
-      let untilPush_ns = pushDue_ns == .max ? .max : pushDue_ns - min(pushDue_ns, monotonic_ns())
-      if now_ns &- lastFrame_ns >= busyPoll_ns, untilPush_ns >= Self.leastSleep_ns {
-        state.sleeps += 1
-        // Idle, the tick may come later; what a session's end needs is seconds.
-        let idle_ns: UInt64 = core.sessionCount > 0 ? 100_000_000 : 500_000_000
-        link.wait(timeout_ns: min(idle_ns, untilPush_ns), wake: wakeDescriptor)
-        if stopping.load(ordering: .acquiring) { end = .stopped }
-      } else {
-        // Whoever else wants this core gets it: it may be the very one whose frame we wait for.
-        sched_yield()
-      }
-    }
-    core.closeAll()
-    sender.flush()
-    core.store.reclaim()
-    state.sender = formerSender + sender.counters
-    state.counters = formerCounters + core.counters
-    state.sessions = []
-    publish(&state)
-    return end!
-  }
-
-  /// What has to be done now and then, 20 times a second at most.
-  private func tick(
-    _ link: inout EthernetLink, _ core: inout ServerCore<RegionTable>, _ state: inout EngineReport,
-    now_ns: UInt64
-  ) -> End? {
-    if stopping.load(ordering: .acquiring) { return .stopped }
-    let drops = link.takeDrops()
-    state.ringDrops += UInt64(drops)
-    core.tick(now_ns: now_ns, ringOverflowed: drops > 0)
-    while let region = core.store.withdrawn { core.close(region: region) }
-    core.store.reclaim()
-    state.sessions = core.sessions(now_ns: now_ns)
-    state.transfers = core.transfers()
-    core.store.publish(state.transfers)
-    if let ended = core.takeEndedTransfer() {
-      state.endedTransfers += 1
-      log(ended)
-    }
-    let isUp = link.isUp
-    if let isUp, isUp != state.isUp {
-      logger.notice(isUp ? "link is up" : "link is down", metadata: ["link": "\(name)"])
-    }
-    state.isUp = isUp ?? false
-    if isUp == nil { return .gone }
-    return link.hasNewMTU ? .changed : nil
-  }
-
-  private func log(_ transfer: TransferReport) {
-    logger.notice(
+extension Logger {
+  /// Says how a post-copy went.
+  func note(_ transfer: TransferReport, link: String) {
+    notice(
       "post-copy has ended",
       metadata: [
-        "link": "\(name)", "strategy": "\(transfer.strategy)", "pages": "\(transfer.pages)",
+        "link": "\(link)", "strategy": "\(transfer.strategy)", "pages": "\(transfer.pages)",
         "pushed": "\(transfer.pushed)", "fetched": "\(transfer.fetched)",
         "overlapped": "\(transfer.overlapped)", "already_there": "\(transfer.alreadyThere)",
         "unused": "\(transfer.unused.map(String.init) ?? "unknown")",
         "retransmitted": "\(transfer.retransmitted)", "complete": "\(transfer.isComplete)",
       ])
-  }
-
-  /// Opens the link again, trying once a second; nil when `stop` was called first.
-  private func reopen(after end: End, _ state: inout EngineReport) -> EthernetLink? {
-    if end == .gone {
-      logger.error(
-        "link is gone; its sessions have ended, and it is used again when it comes back",
-        metadata: ["link": "\(name)"])
-    }
-    var lastFailure: String?
-    while !stopping.load(ordering: .acquiring) {
-      do {
-        let link = try EthernetLink(name, ringFrames: options.ringFrames)
-        logger.notice(
-          end == .gone ? "link is back" : "link's MTU has changed; clients attach again",
-          metadata: ["link": "\(name)", "mtu": "\(link.mtu)", "address": "\(link.address)"])
-        state.isUp = true
-        return link
-      } catch {
-        let failure = "\(error)"
-        if failure != lastFailure {
-          logger.warning("trying once a second", metadata: ["reason": "\(failure)"])
-        }
-        lastFailure = failure
-      }
-      state.isUp = false
-      publish(&state)
-      var descriptor = pollfd(fd: wakeDescriptor, events: Int16(POLLIN), revents: 0)
-      _ = poll(&descriptor, 1, Self.reopen_ms)
-    }
-    return nil
-  }
-
-  private func publish(_ state: inout EngineReport) {
-    state.heartbeat += 1
-    state.cpu_us = threadCPU_us()
-    let published = state
-    report.withLock { $0 = published }
   }
 }

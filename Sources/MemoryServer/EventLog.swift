@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Links
 import Logging
 import RMAP
 
@@ -7,13 +8,18 @@ import RMAP
 /// at most.
 struct EventLog {
   private let logger: Logger
+  private let peers: PeerDirectory?
   private var window: Int = 0
   private var linesInWindow = 0
   private var suppressed = 0
 
   private static let linesPerSecond = 10
 
-  init(_ logger: Logger) { self.logger = logger }
+  /// - Parameter peers: over RDMA, whom connections lead to.
+  init(_ logger: Logger, peers: PeerDirectory? = nil) {
+    self.logger = logger
+    self.peers = peers
+  }
 
   mutating func note(_ event: ServerEvent) {
     switch event {
@@ -22,7 +28,7 @@ struct EventLog {
       logger.info(
         "client attached",
         metadata: [
-          "region": "\(region)", "client": "\(peer)", "session": "\(hex(session))",
+          "region": "\(region)", "client": "\(name(peer))", "session": "\(hex(session))",
           "mtu": "\(mtu)", "queue_depth": "\(queueDepth)",
         ])
     case .refused(let region, let peer, let status):
@@ -30,25 +36,31 @@ struct EventLog {
       logger.warning(
         "attach refused",
         metadata: [
-          "region": "\(region?.description ?? "malformed")", "client": "\(peer)",
+          "region": "\(region?.description ?? "malformed")", "client": "\(name(peer))",
           "reason": "\(status)",
         ])
     case .detached(let session, let peer):
       guard mayWrite() else { return }
-      logger.info("client detached", metadata: ["session": "\(hex(session))", "client": "\(peer)"])
+      logger.info(
+        "client detached", metadata: ["session": "\(hex(session))", "client": "\(name(peer))"])
     case .expired(let session, let peer):
       logger.warning(
         "session expired: the client was silent",
-        metadata: ["session": "\(hex(session))", "client": "\(peer)"])
+        metadata: ["session": "\(hex(session))", "client": "\(name(peer))"])
+    case .disconnected(let session, let peer):
+      guard mayWrite() else { return }
+      logger.info(
+        "client's connection has ended, and its session with it",
+        metadata: ["session": "\(hex(session))", "client": "\(name(peer))"])
     case .replaced(let session, let peer):
       guard mayWrite() else { return }
       logger.info(
         "client attached again; its former session ends",
-        metadata: ["session": "\(hex(session))", "client": "\(peer)"])
+        metadata: ["session": "\(hex(session))", "client": "\(name(peer))"])
     case .faulty(let peer, let status):
       guard mayWrite() else { return }
       logger.warning(
-        "bad request", metadata: ["client": "\(peer)", "reason": "\(status)"])
+        "bad request", metadata: ["client": "\(name(peer))", "reason": "\(status)"])
     }
   }
 
@@ -67,6 +79,8 @@ struct EventLog {
     linesInWindow += 1
     return true
   }
+
+  private func name(_ peer: MACAddress) -> String { peers?[peer] ?? "\(peer)" }
 
   private func hex(_ session: UInt32) -> String { "0x" + String(session, radix: 16) }
 }

@@ -9,7 +9,7 @@ import SystemPackage
 
 /// What a memory server is to serve, and with what.
 public struct ServerConfiguration: Sendable {
-  /// Ethernet interfaces to serve on, one engine thread each.
+  /// Ethernet interfaces and RDMA addresses to serve on, as `LinkName` reads them; one engine thread each.
   public var links: [String] = []
   public var regions: [RegionConfiguration] = []
   /// Bytes of pages that all regions together may hold.
@@ -32,6 +32,7 @@ public struct ServerConfiguration: Sendable {
     guard !links.isEmpty else {
       throw ConfigurationError("no link: name one, with --link IFNAME or 'links' in the file")
     }
+    for link in links { _ = try Self.name(link) }
     guard Set(links).count == links.count else {
       throw ConfigurationError("a link is named twice; name each once")
     }
@@ -63,6 +64,14 @@ public struct ServerConfiguration: Sendable {
   /// What `busyPoll_us` may be.
   public static let busyPollRange_us = 0...1_000_000
 
+  static func name(_ link: String) throws -> LinkName {
+    guard let name = LinkName(link) else {
+      throw ConfigurationError(
+        "link '\(link)': write an interface's name, or rdma:ADDRESS[:PORT] or rdma:DEVICE[:PORT]")
+    }
+    return name
+  }
+
   private static func check(_ value: Int, in range: ClosedRange<Int>, _ what: String) throws {
     guard range.contains(value) else {
       throw ConfigurationError(
@@ -91,7 +100,7 @@ public final class MemoryServer: Sendable {
   private let arena: Arena
   private let regions: [Region]
   private let seats: RegionSeats
-  private let engines: [Engine]
+  private let engines: [any Engine]
   private let logger: Logger
 
   /// Allocates memory and takes over what an arena's files hold; serves nothing yet.
@@ -112,13 +121,20 @@ public final class MemoryServer: Sendable {
     arena.beginUse()
     seats = RegionSeats(count: configuration.foreignRegions)
     let (regions, seats) = (regions, seats)
-    let options = Engine.Options(
+    let options = EngineOptions(
       ringFrames: configuration.ringFrames, busyPoll_us: configuration.busyPoll_us,
       maxSessions: configuration.maxSessions, sessionTimeout_ms: configuration.sessionTimeout_ms)
     engines = try configuration.links.enumerated().map { index, link in
-      try Engine(
-        link: link, number: index + 1, regions: regions, seats: seats, options: options,
-        logger: logger)
+      switch try ServerConfiguration.name(link) {
+      case .ethernet(let name):
+        try EthernetEngine(
+          link: name, number: index + 1, regions: regions, seats: seats, options: options,
+          logger: logger)
+      case .rdma(let address):
+        try VerbsEngine(
+          link: address, number: index + 1, regions: regions, seats: seats, options: options,
+          logger: logger)
+      }
     }
   }
 
@@ -156,6 +172,12 @@ public final class MemoryServer: Sendable {
     for thread in started { thread.join() }
     for case .arena(let pages) in regions.map(\.pages) { pages.pointee.synchronize() }
     arena.closeCleanly()
+  }
+
+  /// Address of the first Ethernet interface that it serves on; nil until that is known.
+  public var ethernetAddress: String? {
+    engines.lazy.compactMap { $0 as? EthernetEngine }.first.map(\.current.address)
+      .flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// What each engine has done.

@@ -34,7 +34,7 @@ final class Region: @unchecked Sendable {
       pages.initialize(
         to: try RegionPages(
           configuration.name, slots: configuration.slots, quota: configuration.quota,
-          arena: arena))
+          arena: arena, isLinear: configuration.isLinear))
     } catch {
       pages.deallocate()
       throw error
@@ -123,8 +123,8 @@ final class Region: @unchecked Sendable {
   }
 
   /// Does the request show what this region asks for?
-  func admits(_ request: AttachRequest, from peer: MACAddress) -> Bool {
+  func admits(_ request: AttachRequest, from client: ClientAddress) -> Bool {
     if let token = configuration.token, !token.matches(request.token) { return false }
-    return configuration.clients.isEmpty || configuration.clients.contains(peer)
+    return configuration.clients.isEmpty || configuration.clients.contains(client)
   }
 }

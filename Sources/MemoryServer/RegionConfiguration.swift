@@ -14,7 +14,9 @@ public struct RegionConfiguration: Sendable {
   /// What a client must show, if anything.
   public var token: Token?
   /// The clients that may attach; empty for any.
-  public var clients: [MACAddress]
+  public var clients: [ClientAddress]
+  /// Whether its slots lie one behind the other, so that clients over RDMA can reach them directly.
+  public var isLinear = false
   /// Which page goes next in a post-copy whose client does not say.
   public var strategy = RegionConfiguration.defaultStrategy
   /// The most bytes of pages that a post-copy pushes in a second; nil for as many as the network carries.
@@ -25,7 +27,7 @@ public struct RegionConfiguration: Sendable {
 
   public init(
     name: RegionName, byteCount: Int, quotaBytes: Int? = nil, token: Token? = nil,
-    clients: [MACAddress] = []
+    clients: [ClientAddress] = []
   ) {
     self.name = name
     self.byteCount = byteCount
@@ -41,9 +43,9 @@ public struct RegionConfiguration: Sendable {
 
   /// How a region is written on the command line.
   public static let syntax =
-    "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…[,strategy=NAME][,push_rate=SIZE]"
+    "NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=ADDRESS]…[,strategy=NAME][,push_rate=SIZE][,layout=linear]"
 
-  /// Reads `NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=MAC]…`.
+  /// Reads `NAME:SIZE[,quota=SIZE][,token=TEXT|,token_file=PATH][,client=ADDRESS]…`.
   ///
   /// - Throws: `ConfigurationError`, which says which word is wrong and what is allowed.
   public init(parsing text: String) throws {
@@ -58,8 +60,8 @@ public struct RegionConfiguration: Sendable {
       let pair = word.split(separator: "=", maxSplits: 1).map(String.init)
       guard pair.count == 2 else {
         throw ConfigurationError(
-          "region \(name): '\(word)' is not quota=SIZE, token=TEXT, token_file=PATH, client=MAC,"
-            + " strategy=NAME or push_rate=SIZE")
+          "region \(name): '\(word)' is not quota=SIZE, token=TEXT, token_file=PATH, client=ADDRESS,"
+            + " strategy=NAME, push_rate=SIZE or layout=linear")
       }
       switch pair[0] {
       case "quota": quotaBytes = try Self.size(pair[1], of: "quota of region \(name)")
@@ -72,11 +74,12 @@ public struct RegionConfiguration: Sendable {
           ? try Self.token(pair[1], of: name) : try Self.token(file: pair[1], of: name)
       case "client": clients.append(try Self.client(pair[1], of: name))
       case "strategy": strategy = try Self.strategy(pair[1], of: name)
+      case "layout": isLinear = try Self.layout(pair[1], of: name)
       case "push_rate": pushRate_bytes_s = try Self.size(pair[1], of: "push rate of region \(name)")
       default:
         throw ConfigurationError(
-          "region \(name): '\(pair[0])' is unknown; quota, token, token_file, client, strategy and"
-            + " push_rate are allowed"
+          "region \(name): '\(pair[0])' is unknown; quota, token, token_file, client, strategy,"
+            + " push_rate and layout are allowed"
         )
       }
     }
@@ -89,6 +92,11 @@ public struct RegionConfiguration: Sendable {
       throw ConfigurationError(
         "region \(name): its size is \(byteCount) bytes; 1 to \(Int(Wire.maxSlots) * Wire.pageBytes) (16T)"
           + " are allowed")
+    }
+    guard !isLinear || quota == Int(slots) else {
+      throw ConfigurationError(
+        "region \(name): has a quota and layout=linear, which sets all of its memory aside; leave one away"
+      )
     }
     guard quotaBytes > 0, quota <= Int(slots) else {
       throw ConfigurationError(
@@ -113,6 +121,17 @@ public struct RegionConfiguration: Sendable {
         "strategy of region \(region): '\(text)' is unknown; \(Strategy.help)")
     }
     return strategy
+  }
+
+  /// Reads `linear` or `scattered`.
+  public static func layout(_ text: String, of region: RegionName) throws -> Bool {
+    switch text {
+    case "linear": return true
+    case "scattered": return false
+    default:
+      throw ConfigurationError(
+        "layout of region \(region): '\(text)' is unknown; linear and scattered are allowed")
+    }
   }
 
   /// Reads a size; `what` is what has it.
@@ -168,10 +187,11 @@ public struct RegionConfiguration: Sendable {
   }
 
   /// Reads a client's address.
-  public static func client(_ text: String, of region: RegionName) throws -> MACAddress {
-    guard let address = MACAddress(text), !address.isGroup else {
+  public static func client(_ text: String, of region: RegionName) throws -> ClientAddress {
+    guard let address = ClientAddress(text) else {
       throw ConfigurationError(
-        "region \(region): '\(text)' is not a client's address; write one like 52:54:00:12:34:56")
+        "region \(region): '\(text)' is not a client's address; write one like 52:54:00:12:34:56, or for"
+          + " a client over RDMA its IP address")
     }
     return address
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Links
 import Logging
 import PageStore
 import Prepaging
@@ -17,6 +18,8 @@ struct RegionTable: RegionStore, ~Copyable {
   private var found: Region?
   private let engine: Int
   private var log: EventLog
+  /// Over RDMA: whom a connection leads to.
+  private let peers: PeerDirectory?
   /// The pages of each region in the arena, so that the page path counts no references.
   private let pages: UnsafeMutablePointer<UnsafeMutablePointer<RegionPages>>
   /// Those of each seat whose region this engine has.
@@ -29,13 +32,17 @@ struct RegionTable: RegionStore, ~Copyable {
   private let transfers: UnsafeMutablePointer<UnsafeMutablePointer<RegionTransfer>?>
 
   /// - Parameter regions: those in the arena.
-  init(_ regions: [Region], seats: RegionSeats, engine: Int, logger: Logger) {
+  init(
+    _ regions: [Region], seats: RegionSeats, engine: Int, logger: Logger,
+    peers: PeerDirectory? = nil
+  ) {
     self.regions = regions + Array(repeating: nil, count: seats.count)
     self.seats = seats
     arenaCount = regions.count
     regionCount = regions.count + seats.count
     self.engine = engine
-    log = EventLog(logger)
+    log = EventLog(logger, peers: peers)
+    self.peers = peers
     pages = .allocate(capacity: regions.count)
     for (index, region) in regions.enumerated() {
       guard case .arena(let regionPages) = region.pages else { preconditionFailure() }
@@ -69,7 +76,7 @@ struct RegionTable: RegionStore, ~Copyable {
     guard let (index, region) = lookUp(request.region), !region.isWithdrawn else {
       return .failure(Refusal(.noRegion))
     }
-    guard region.admits(request, from: peer) else { return .failure(Refusal(.denied)) }
+    guard region.admits(request, from: client(peer)) else { return .failure(Refusal(.denied)) }
     found = region
     return .success(
       RegionGrant(
@@ -81,6 +88,16 @@ struct RegionTable: RegionStore, ~Copyable {
       if let region = regions[index], region.configuration.name == name { return (index, region) }
     }
     return seats.find(name).map { (arenaCount + $0.seat, $0.region) }
+  }
+
+  /// A client over RDMA that has a connection more is the same client if it comes from the same host: its former
+  /// connection may have ended without a word.
+  func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool {
+    one == other || peers != nil && client(one) == client(other)
+  }
+
+  private func client(_ peer: MACAddress) -> ClientAddress {
+    peers.flatMap { $0[peer] }.map { .ip($0) } ?? .ethernet(peer)
   }
 
   mutating func claim(_ index: Int) -> Bool {
@@ -151,6 +168,10 @@ struct RegionTable: RegionStore, ~Copyable {
       pages[region].pointee.clear(slot, count: count)
     }
     transfers[region]?.pointee.remove(slot, count: count)
+  }
+
+  func memory(_ region: Int) -> UnsafeMutableRawBufferPointer? {
+    pages[region].pointee.linearMemory
   }
 
   func status(_ region: Int) -> RegionStatus {
@@ -228,6 +249,8 @@ struct RegionTable: RegionStore, ~Copyable {
   /// Frees replaced pages, and gives back regions without a session; every frame that pointed to their
   /// pages has been sent.
   mutating func reclaim() {
+    // An attach may have come to nothing; its region must not be kept from going.
+    if found != nil { found = nil }
     for index in 0..<regionCount where claimed[index] {
       if index < arenaCount { pages[index].pointee.reclaim() }
       guard ending[index] else { continue }

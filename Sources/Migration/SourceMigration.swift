@@ -139,7 +139,8 @@ public struct SourceMigration {
     let limit_ns = UInt64(request.prepare_s + 60) * 1_000_000_000
     var seen = false
     while true {
-      let state = try guest.state()
+      // Until the module has taken the request, the state is an earlier migration's.
+      let state = try guest.text("request") == nil ? try guest.state() : nil
       if state == .prepared { return }
       if state == .preparing { seen = true }
       if state == .failed || seen && state == .idle {

@@ -131,6 +131,28 @@ public final class Arena: @unchecked Sendable {
     }
   }
 
+  /// Chunks that lie one behind the other, all zeros; the first of them, nil when there are not so many.
+  ///
+  /// Of use before regions have cut the arena up.
+  func takeChunks(_ count: Int) -> Int? {
+    free.withLock { free in
+      let chunks = (0..<free.count).map { Int(free.stack[$0]) }.sorted()
+      guard count > 0, chunks.count >= count,
+        let first = (0...chunks.count - count).first(where: {
+          chunks[$0 + count - 1] - chunks[$0] == count - 1
+        })
+      else { return nil }
+      let taken = chunks[first]..<chunks[first] + count
+      var kept = 0
+      for index in 0..<free.count where !taken.contains(Int(free.stack[index])) {
+        free.stack[kept] = free.stack[index]
+        kept += 1
+      }
+      free.count = kept
+      return taken.lowerBound
+    }
+  }
+
   /// Takes a chunk back from its region, cleared.
   func giveChunk(_ chunk: Int) {
     frameMapping.clear(offset: chunk * Self.chunkBytes, count: Self.chunkBytes)
@@ -212,5 +234,11 @@ extension UnsafeMutablePointer<Arena.ChunkState> {
     withUnsafeMutableBytes(of: &self[chunk].words) {
       body($0.baseAddress!.assumingMemoryBound(to: UInt64.self))
     }
+  }
+  /// Notes that a frame has a page.
+  func markUsed(_ frame: Int) {
+    let chunk = frame / Arena.chunkFrames
+    withWords(chunk) { $0[frame % Arena.chunkFrames / 64] |= 1 << UInt64(frame % 64) }
+    self[chunk].used += 1
   }
 }

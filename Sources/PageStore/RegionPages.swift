@@ -5,6 +5,9 @@ import RMAP
 ///
 /// Used by one engine at a time. A page replaced or discarded stays in place until `reclaim`, because
 /// a reply under way may still point to it.
+///
+/// The slots of a *linear* region lie one behind the other in memory from the start, so that they can be reached without the
+/// slot map, by RDMA. A page written to it is copied once more, and what a slot holds may change under a reply.
 public struct RegionPages: ~Copyable {
   /// The most slots that may hold a page.
   public let quota: Int
@@ -37,6 +40,8 @@ public struct RegionPages: ~Copyable {
   /// The pages that are being gathered; seldom more than a few, so looking through them is cheap.
   private let staged: UnsafeMutablePointer<Staged>
   private var stagedCount = 0
+  /// Of a linear region, where its slots lie.
+  private let linear: UnsafeMutableRawPointer?
   /// How many of them make `stored` grow: their room is taken already.
   private var adding = 0
 
@@ -51,16 +56,22 @@ public struct RegionPages: ~Copyable {
   ///   - slots: its size.
   ///   - quota: the most slots that may hold a page.
   ///   - arena: where its pages live.
-  public init(_ name: RegionName, slots: UInt64, quota: Int, arena: Arena) throws {
+  ///   - isLinear: whether all slots are to lie one behind the other; the quota must be that of all slots.
+  public init(
+    _ name: RegionName, slots: UInt64, quota: Int, arena: Arena, isLinear: Bool = false
+  ) throws {
+    let map = try SlotMap(name, slots: slots, files: arena.files)
+    let first = isLinear ? try Self.layOut(map, name, arena) : nil
+    let former = Self.formerPages(map, mayHave: isLinear || arena.files != nil)
     self.arena = arena
     frames = arena.frames
     hashes = arena.hashes
     chunks = arena.chunks
     self.quota = quota
-    map = try SlotMap(name, slots: slots, files: arena.files)
+    self.map = map
     chunkLimit = (quota + Arena.chunkFrames - 1) / Arena.chunkFrames + 2
     staged = .allocate(capacity: Self.maxStaged)
-    let former = Self.formerPages(map, isFile: arena.files != nil)
+    linear = first.map { arena.frames + $0 * Wire.pageBytes }
     stored = former.count
     chunkCount = former.chunks.count
     // A quota lowered since an earlier life leaves more chunks than the limit.
@@ -70,10 +81,10 @@ public struct RegionPages: ~Copyable {
 
   /// The pages that the slot map names from an earlier life, and the chunks that they are in.
   private static func formerPages(
-    _ map: borrowing SlotMap, isFile: Bool
+    _ map: borrowing SlotMap, mayHave: Bool
   ) -> (count: Int, chunks: Set<Int>) {
     var (count, chunks) = (0, Set<Int>())
-    guard isFile else { return (count, chunks) }
+    guard mayHave else { return (count, chunks) }
     for slot in 0..<Int(map.slots) {
       let entry = map.entries[slot]
       guard entry != SlotMap.empty, entry != SlotMap.knownZero else { continue }
@@ -86,6 +97,39 @@ public struct RegionPages: ~Copyable {
   deinit {
     staged.deallocate()
     retired.deallocate()
+  }
+
+  /// Gives every slot of a linear region its frame, unless an earlier life has.
+  ///
+  /// - Returns: that of slot 0.
+  private static func layOut(
+    _ map: borrowing SlotMap, _ name: RegionName, _ arena: Arena
+  ) throws -> Int {
+    let slots = Int(map.slots)
+    if map.entries[0] == SlotMap.empty {
+      let count = (slots + Arena.chunkFrames - 1) / Arena.chunkFrames
+      guard let chunk = arena.takeChunks(count) else {
+        throw StoreError(
+          "region \(name): the memory has no \(slots * Wire.pageBytes) bytes in one piece for it, as"
+            + " layout=linear needs; raise --memory")
+      }
+      let first = chunk * Arena.chunkFrames
+      for frame in first..<first + slots { arena.chunks.markUsed(frame) }
+      // Slot 0 last: when it has a frame all have.
+      for slot in (0..<slots).reversed() { map.entries[slot] = UInt32(first + slot + 1) }
+    }
+    let first = Int(map.entries[0]) - 1
+    guard (0..<slots).allSatisfy({ Int(map.entries[$0]) == first + $0 + 1 }) else {
+      throw StoreError(
+        "region \(name): was not linear when the arena's files were made; leave layout=linear away, or"
+          + " remove \(ArenaFiles.slotsName(name)) there and the pages in it")
+    }
+    return first
+  }
+
+  /// The memory that the slots of a linear region lie in; nil of any other.
+  public var linearMemory: UnsafeMutableRawBufferPointer? {
+    linear.map { .init(start: $0, count: Int(map.slots) * Wire.pageBytes) }
   }
 
   public var slots: UInt64 { map.slots }
@@ -151,6 +195,11 @@ public struct RegionPages: ~Copyable {
 
   /// Makes a staged page the slot's.
   public mutating func commit(_ slot: UInt64, page: StagedPage, hashes: PageHashes) {
+    if let linear {
+      (linear + Int(slot) * Wire.pageBytes).copyMemory(
+        from: page.bytes, byteCount: Wire.pageBytes)
+      return abandon(page)
+    }
     self.hashes[Int(page.frame)] = hashes
     unstage(page)
     retire(slot, replacement: page.frame + 1)
@@ -165,6 +214,11 @@ public struct RegionPages: ~Copyable {
 
   /// Makes `count` slots from `slot` on read as zeros.
   public mutating func clear(_ slot: UInt64, count: Int) {
+    if let linear {
+      (linear + Int(slot) * Wire.pageBytes).initializeMemory(
+        as: UInt8.self, repeating: 0, count: count * Wire.pageBytes)
+      return
+    }
     let cleared = map.lost ? SlotMap.knownZero : SlotMap.empty
     let range = slot..<slot + UInt64(count)
     // A page that was to replace another now is one more.

@@ -5,9 +5,9 @@
 /// All that the server sees is where programs wait: for pages that are still to be sent, and, with
 /// these, for pages just given out. Each wait continues the nearest of its thread's streams, or
 /// begins one. A stream without a direction gets a small bubble; the next wait tells which way it
-/// goes, or its stride. From then on each wait doubles its window, how far ahead of the program it
-/// is pushed, up to twice as far as it has come: a program that waits was served too slowly, and
-/// what has run long will run on.
+/// goes, or its stride. From then on each wait makes its window, how far ahead of the program it is
+/// pushed, four times as long, up to four times as far as it has come: a program that waits was served
+/// too slowly, and what has run long will run on.
 ///
 /// Once a stream's direction is certain its window is promised: told to the client, whose program then
 /// waits for these pages without asking. Where many programs share a slow link their requests would else
@@ -197,7 +197,7 @@ struct Streams: ~Copyable {
     }
     streams[index].seen = slot
     let run = abs(slot - streams[index].start) / abs(step)
-    streams[index].window = min(streams[index].window * 2, Self.firstWindow + 2 * run)
+    streams[index].window = min(streams[index].window * 4, Self.firstWindow + 4 * run)
     hurry(index)
   }
 

@@ -17,6 +17,9 @@ public struct ClientConfiguration: Sendable {
   public var giveUp_ns: UInt64
   /// Of the first attach; the client's wall clock in nanoseconds serves.
   public var attachID: UInt64
+  /// Whether the link loses nothing as long as it lasts, as an RDMA connection does: then nothing is sent again, and
+  /// `reconnected` says when another connection has taken its place.
+  public var isReliable = false
 
   public init(
     region: RegionName, token: Token = .none, slots: UInt64 = 0, mtu: Int, queueDepth: Int,
@@ -101,6 +104,7 @@ public struct ClientSession: ~Copyable {
     case have = 0x0A
     case begin = 0x0B
     case end = 0x0E
+    case window = 0x0F
   }
 
   private enum Phase: UInt8 {
@@ -168,6 +172,8 @@ public struct ClientSession: ~Copyable {
   private var pushes = PushReceiver()
   /// Pages that the server was to move when post-copy began; nil before.
   public private(set) var begun: UInt64?
+  /// What the server lets this session reach directly; nil before it was asked, by `.window`.
+  public private(set) var window: MemoryWindow?
   private var mtu: Int
   private let capacity: Int
 
@@ -345,6 +351,12 @@ public struct ClientSession: ~Copyable {
         return
       }
       begun = UInt64(littleEndian: message.payload.loadUnaligned(as: rmap_begun.self).pages)
+    } else if status == .ok, at.pointee.operation == .window {
+      guard let granted = MemoryWindow(message.payload) else {
+        counters.badFrames += 1
+        return
+      }
+      window = granted
     }
     if header.attempt == at.pointee.attempt {
       memx_rtt_sample(&rtt, at.pointee.sent_ns, now_ns)
@@ -475,14 +487,23 @@ public struct ClientSession: ~Copyable {
       at.pointee.attempt = 0
       at.pointee.missing = at.pointee.operation == .read ? Wire.allFragments : 0
       switch at.pointee.operation {
-      case .hint, .have, .begin, .end: finish(UInt16(tag), .refused(.badSession), &completions)
+      case .hint, .have, .begin, .end, .window:
+        finish(UInt16(tag), .refused(.badSession), &completions)
       case .read, .write, .discard, .flush: enqueue(UInt16(tag))
       }
     }
   }
 
+  /// The link has a new connection to the server: the session goes on as a new one.
+  public mutating func reconnected(to peer: MACAddress, now_ns: UInt64) {
+    server = peer
+    guard state == .live || state == .attaching else { return }
+    attachAgain(now_ns: now_ns)
+  }
+
   private mutating func attachAgain(now_ns: UInt64) {
     state = .attaching
+    window = nil
     attachID &+= 1
     attachAttempt = 0
     nextAttach_ns = now_ns
@@ -509,7 +530,9 @@ public struct ClientSession: ~Copyable {
     case .live:
       break
     }
-    while oldest != Self.end, memx_rtt_overtaken(&rtt, table[Int(oldest)].sent_ns) != 0 {
+    while !configuration.isReliable, oldest != Self.end,
+      memx_rtt_overtaken(&rtt, table[Int(oldest)].sent_ns) != 0
+    {
       counters.overtaken += 1
       resend(oldest, now_ns: now_ns, sink: &sink)
     }
@@ -549,7 +572,7 @@ public struct ClientSession: ~Copyable {
       if now_ns &- at.submitted_ns > configuration.giveUp_ns {
         if at.phase == .queued { dequeue(tag) } else { gaveUp = true }
         finish(tag, .timedOut, &completions)
-      } else if state == .live, at.phase == .sent,
+      } else if state == .live, at.phase == .sent, !configuration.isReliable,
         now_ns &- at.sent_ns >= memx_rto_ns(&rtt, UInt32(at.attempt))
       {
         counters.timeouts += 1
@@ -645,7 +668,8 @@ public struct ClientSession: ~Copyable {
   private mutating func sendAttach(now_ns: UInt64, sink: inout some FrameSink & ~Copyable) {
     // Two attempts at the link's MTU, two at what every path carries, and so on in turn.
     let asked =
-      attachAttempt & 2 == 0 ? configuration.mtu : min(configuration.mtu, Wire.fallbackMTU)
+      attachAttempt & 2 == 0 || configuration.isReliable
+      ? configuration.mtu : min(configuration.mtu, Wire.fallbackMTU)
     let request = AttachRequest(
       region: configuration.region, token: configuration.token, slots: configuration.slots,
       attachID: attachID, incarnation: incarnation, mtu: UInt16(asked),
@@ -657,7 +681,7 @@ public struct ClientSession: ~Copyable {
         generation: attachGeneration, length: bytes.count)
       sink.appendPadded(
         header.sealed(payloadHash: payloadHash(bytes)), copying: bytes,
-        to: grant == nil ? configuration.server : server, mtu: asked)
+        to: grant == nil && !configuration.isReliable ? configuration.server : server, mtu: asked)
     }
     let wait_ns: UInt64 = min(100_000_000 << UInt64(min(attachAttempt / 4, 4)), 1_000_000_000)
     nextAttach_ns = now_ns + wait_ns

@@ -18,6 +18,7 @@ public enum Opcode: UInt8, Sendable, CaseIterable {
   case push = 0x0C
   case pushed = 0x0D
   case end = 0x0E
+  case window = 0x0F
   case error = 0x7F
 
   /// Set in the opcode byte of every reply.
@@ -45,6 +46,7 @@ public enum Status: UInt8, Sendable, CaseIterable {
   case tooMany = 13
   case noStrategy = 14
   case readOnly = 15
+  case noWindow = 16
 }
 
 extension Status: CustomStringConvertible {
@@ -67,6 +69,7 @@ extension Status: CustomStringConvertible {
     case .tooMany: "the server has as many sessions as it may have"
     case .noStrategy: "the server does not know the strategy"
     case .readOnly: "the region is read-only"
+    case .noWindow: "the region's memory cannot be reached directly over this link"
     }
   }
 }
@@ -99,6 +102,8 @@ public enum Wire {
   public static let extentBytes = Int(RMAP_EXTENT_BYTES)
   public static let maxHaveBytes = Int(RMAP_MAX_HAVE_BYTES)
   public static let strategyBytes = Int(RMAP_STRATEGY_BYTES)
+  /// The port of RDMA servers unless said otherwise.
+  public static let rdmaPort = UInt16(RMAP_RDMA_PORT)
   public static let attachedLost = UInt32(RMAP_ATTACHED_LOST)
 
   /// Where fragment `index` begins in its page, in bytes.

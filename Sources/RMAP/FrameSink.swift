@@ -18,9 +18,19 @@ public protocol FrameSink: ~Copyable {
   /// Adds a message in a frame of its own, padded with zeros to `mtu`; the payload is copied.
   mutating func appendPadded(
     _ header: Header, copying payload: UnsafeRawBufferPointer, to peer: MACAddress, mtu: Int)
+
+  /// Lets the peer reach memory directly, from before the next message that it gets until its session ends.
+  ///
+  /// - Returns: the key that it shows for that, nil on a link that cannot do this.
+  mutating func openWindow(on memory: UnsafeMutableRawBufferPointer, for peer: MACAddress)
+    -> UInt32?
 }
 
 extension FrameSink where Self: ~Copyable {
+  public mutating func openWindow(
+    on memory: UnsafeMutableRawBufferPointer, for peer: MACAddress
+  ) -> UInt32? { nil }
+
   /// Adds a message without payload.
   @inlinable
   mutating func append(_ header: Header, to peer: MACAddress, mtu: Int) {

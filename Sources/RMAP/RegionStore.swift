@@ -93,6 +93,8 @@ public enum ServerEvent: Sendable {
   case detached(session: UInt32, peer: MACAddress)
   /// Nothing was heard for the session timeout.
   case expired(session: UInt32, peer: MACAddress)
+  /// Its connection has ended.
+  case disconnected(session: UInt32, peer: MACAddress)
   /// The same client attached again.
   case replaced(session: UInt32, peer: MACAddress)
   /// Malformed or forged traffic, answered with `status` or dropped.
@@ -108,6 +110,8 @@ public protocol RegionStore: ~Copyable {
   mutating func find(_ request: AttachRequest, from peer: MACAddress) -> Result<
     RegionGrant, Refusal
   >
+  /// Are these the same client, whose new session takes the place of its own, where another's is refused?
+  func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool
   /// Takes the region for this server's sessions; false when a server on another link has it.
   mutating func claim(_ region: Int) -> Bool
   /// Gives the region back.
@@ -131,6 +135,8 @@ public protocol RegionStore: ~Copyable {
   /// Makes the slots read as zeros, whatever incarnation they were written in.
   mutating func clear(_ region: Int, slot: UInt64, count: Int)
   func status(_ region: Int) -> RegionStatus
+  /// The memory of a region whose slots lie one behind the other in registered memory; nil of any other.
+  func memory(_ region: Int) -> UnsafeMutableRawBufferPointer?
 
   // Post-copy: which page goes next is the store's to say.
 
@@ -162,6 +168,8 @@ public protocol RegionStore: ~Copyable {
 extension RegionStore where Self: ~Copyable {
   @inlinable
   public func isReadOnly(_ region: Int) -> Bool { false }
+  public func isSameClient(_ one: MACAddress, _ other: MACAddress) -> Bool { one == other }
+  public func memory(_ region: Int) -> UnsafeMutableRawBufferPointer? { nil }
 }
 
 /// Why an ATTACH is not granted.

@@ -84,6 +84,10 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   public internal(set) var counters = ServerCounters()
   public let limits: ServerLimits
 
+  /// Sessions that have ended. A link that let a peer reach memory looks whether the peer still has one when this
+  /// has changed.
+  public private(set) var endedSessions: UInt64 = 0
+
   @usableFromInline let table: UnsafeMutablePointer<Session>
   @usableFromInline let tags: UnsafeMutablePointer<TagState>
   @usableFromInline var active = 0
@@ -210,6 +214,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     case .begin: begin(message, session: index, sink: &sink)
     case .pushed: pushed(message, session: index, now_ns: now_ns)
     case .end: end(message, session: index, sink: &sink)
+    case .window: window(message, session: index, sink: &sink)
     case .keepAlive:
       counters.keepAlives += 1
       reply(.ok, to: header, session: index, sink: &sink)
@@ -586,8 +591,8 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     }
     guard request.slots <= grant.slots else { return .failure(Refusal(.tooLarge)) }
     if let index = session(of: grant.region) {
-      guard table[index].peer == peer else { return .failure(Refusal(.busy)) }
-      if request.attachID == table[index].attachID {
+      guard store.isSameClient(table[index].peer, peer) else { return .failure(Refusal(.busy)) }
+      if table[index].peer == peer, request.attachID == table[index].attachID {
         // The client may have asked again for less, because the path could not carry more.
         let mtu = min(table[index].mtu, Int(request.mtu))
         table[index].mtu = mtu
@@ -649,6 +654,7 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
       }
     }
     endTransfer(session: index)
+    endedSessions += 1
     store.release(table[index].region)
     table[index] = Session()
     active -= 1
@@ -705,6 +711,15 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     }
   }
 
+  /// Ends the sessions of a peer that is gone, as a link knows whose connections end.
+  public mutating func disconnected(_ peer: MACAddress) {
+    for index in 0..<limits.maxSessions where table[index].id != 0 && table[index].peer == peer {
+      store.note(.disconnected(session: table[index].id, peer: peer))
+      counters.sessionsDisconnected += 1
+      close(index)
+    }
+  }
+
   /// Ends every session, as at shutdown.
   public mutating func closeAll() {
     for index in 0..<limits.maxSessions where table[index].id != 0 { close(index) }
@@ -720,6 +735,11 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
         queueDepth: session.queueDepth, credits: Int(session.credits),
         idle_ms: (now_ns &- session.lastHeard_ns) / 1_000_000)
     }
+  }
+
+  /// Has the peer a session?
+  public func hasSession(_ peer: MACAddress) -> Bool {
+    (0..<limits.maxSessions).contains { table[$0].id != 0 && table[$0].peer == peer }
   }
 
   /// Open sessions now.

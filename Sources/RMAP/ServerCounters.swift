@@ -14,6 +14,7 @@ public struct ServerCounters: Sendable, Equatable {
   public var attachesRefused: UInt64 = 0
   public var detaches: UInt64 = 0
   public var sessionsExpired: UInt64 = 0
+  public var sessionsDisconnected: UInt64 = 0
   /// Requests that came again: answered again, not carried out again.
   public var repeatedRequests: UInt64 = 0
   /// Late duplicates of requests that their client has done with: dropped.

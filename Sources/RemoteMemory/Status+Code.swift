@@ -13,6 +13,7 @@ extension Status {
     case .noSpace: ENOSPC
     case .noStrategy: EINVAL
     case .readOnly: EROFS
+    case .noWindow: EOPNOTSUPP
     case .lost, .ioError: EIO
     case .ok, .badVersion, .badOpcode, .badMessage, .badSession: EPROTO
     }

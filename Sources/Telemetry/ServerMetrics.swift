@@ -88,6 +88,7 @@ extension ServerStatus {
     case "attaches_refused": "Attaches refused."
     case "detaches": "Sessions that their client ended."
     case "sessions_expired": "Sessions that ended because their client was silent."
+    case "sessions_disconnected": "Sessions that ended because their RDMA connection did."
     case "repeated_requests": "Requests that came again, and were answered again."
     case "stale_requests": "Late duplicates of finished requests, dropped."
     case "truncated_frames": "Frames shorter than they said, dropped."

@@ -8,7 +8,6 @@
 /// Hoare's partition around the median of three, the smaller side first (so the stack stays
 /// below 64 entries), and straight insertion for the last few words of a part.
 public struct Quicksort: Workload, ~Copyable {
-  private static let insertionWords = 24
   private let memory: MappedMemory
   private let seed: UInt64
   /// How many high bits of the numbers are 0.
@@ -82,8 +81,8 @@ public struct Quicksort: Workload, ~Copyable {
     var high = memory.pages * pageWords
     var placed = 0
     while true {
-      if high - low <= Self.insertionWords {
-        Self.insert(words, low, high)
+      if high - low <= SortSteps.insertionWords {
+        SortSteps.insert(words, low, high)
         placed += high - low
         meter.advance(placed / pageWords)
         placed %= pageWords
@@ -116,11 +115,11 @@ public struct Quicksort: Workload, ~Copyable {
     let middle = low + (high - low) / 2
     let pivot: UInt64
     if high - low > pageWords {
-      pivot = Self.median(
+      pivot = SortSteps.median(
         meter.load(words + low), meter.load(words + middle), meter.load(words + (high - 1)))
     } else {
       // The page was touched a moment ago, and reading the clock costs more than sorting a few words.
-      pivot = Self.median(words[low], words[middle], words[high - 1])
+      pivot = SortSteps.median(words[low], words[middle], words[high - 1])
     }
     var i = low - 1
     var j = high
@@ -145,26 +144,6 @@ public struct Quicksort: Workload, ~Copyable {
         return j + 1 == high ? j : j + 1
       }
       (words[i], words[j]) = (words[j], words[i])
-    }
-  }
-
-  @inline(__always) private static func median(_ a: UInt64, _ b: UInt64, _ c: UInt64) -> UInt64 {
-    max(min(a, b), min(max(a, b), c))
-  }
-
-  @inline(__always) private static func insert(
-    _ words: UnsafeMutablePointer<UInt64>, _ low: Int, _ high: Int
-  ) {
-    var next = low + 1
-    while next < high {
-      let value = words[next]
-      var place = next
-      while place > low, words[place - 1] > value {
-        words[place] = words[place - 1]
-        place &-= 1
-      }
-      words[place] = value
-      next &+= 1
     }
   }
 }

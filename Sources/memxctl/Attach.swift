@@ -14,9 +14,30 @@ struct Attach: ParsableCommand {
       """)
 
   @Option(
-    help: ArgumentHelp("Network interface towards the server.", valueName: "interface"),
+    help: ArgumentHelp(
+      "Network interface towards the server, or rdma:ADDRESS[:PORT] for a server over RDMA (default "
+        + "port: 34997).", valueName: "link"),
     completion: .shellCommand("ls /sys/class/net"), transform: Word.link)
   var link: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Over RDMA, the device to use, as `rdma link` names it. Left out, the one that leads to the "
+        + "server.", valueName: "name"),
+    completion: .shellCommand("ls /sys/class/infiniband"), transform: Word.rdmaDevice)
+  var device: String?
+
+  @Option(
+    help: ArgumentHelp("With --device: its port, 1 to 255 (default: 1).", valueName: "n"),
+    transform: { try Word.number($0, in: 1...255, unit: "as a port") })
+  var ibPort: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --device: the port's GID to connect from, 0 to 65535 (default: the first that stands "
+        + "for an address of the server's kind).", valueName: "n"),
+    transform: { try Word.number($0, in: 0...65535, unit: "as a GID's index") })
+  var gidIndex: Int?
 
   @Option(
     help: ArgumentHelp("Region to attach, as the server names it.", valueName: "name"),
@@ -107,6 +128,17 @@ struct Attach: ParsableCommand {
       throw ValidationError(
         "--server and --token belong to a region; memxctl migrate gives --pseudo its own")
     }
+    let isRDMA = link.hasPrefix("rdma:")
+    if isRDMA, server != nil {
+      throw ValidationError("--server is for Ethernet; --link rdma:ADDRESS names the server")
+    }
+    if isRDMA
+      ? device == nil && (ibPort != nil || gidIndex != nil)
+      : device != nil || ibPort != nil || gidIndex != nil
+    {
+      throw ValidationError(
+        "--device goes with --link rdma:ADDRESS, --ib-port and --gid-index with --device")
+    }
     if token != nil, tokenFile != nil {
       throw ValidationError("--token and --token-file both name the token; give one of them")
     }
@@ -120,6 +152,7 @@ struct Attach: ParsableCommand {
     let files = KernelFiles.fromEnvironment()
     try output.report { () throws(Failure) in
       var request = AttachRequest(link: link, region: region)
+      request.path = RDMAPath(device: device, port: ibPort, gidIndex: gidIndex)
       request.server = server
       request.token = try tokenFile.map(tokenIn) ?? token
       request.sizeBytes = size

@@ -25,6 +25,28 @@ import Testing
         + "queue_depth=32 mtu=1500 timeout_s=5\n")
   }
 
+  @Test func namesThePathOverRDMA() {
+    var request = AttachRequest(link: "rdma:192.0.2.1", region: "r")
+    request.path = RDMAPath(device: "mlx5_0", port: 2, gidIndex: 3)
+    #expect(
+      request.line
+        == "region=r link=rdma:192.0.2.1 device=mlx5_0 ib_port=2 gid_index=3\n")
+  }
+
+  @Test(arguments: [
+    (ENODEV, Exit.notThere, "rdma link"), (ECONNREFUSED, .refused, "nothing listens"),
+    (EADDRNOTAVAIL, .notThere, "GID"), (ETIMEDOUT, .timedOut, "ping"),
+    (EHOSTUNREACH, .timedOut, "ping"), (EOPNOTSUPP, .failed, "--queue-depth"),
+    (EACCES, .refused, "token"),
+  ])
+  func saysWhatIsWrongOverRDMA(code: Int32, exit: Exit, word: String) {
+    let failure = AttachRequest(link: "rdma:192.0.2.1", region: "r").failure(
+      SystemError(code: code))
+    #expect(failure.exit == exit)
+    #expect(failure.message.contains(word))
+    #expect(!failure.message.contains("0x88b5"))
+  }
+
   @Test func leavesOutWhatWasLeftOut() {
     #expect(AttachRequest(link: "eth0", region: "r").line == "region=r link=eth0\n")
   }

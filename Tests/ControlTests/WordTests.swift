@@ -25,10 +25,17 @@ import Testing
     #expect(throws: InvalidWord.self) { try Word.server(text) }
   }
 
-  @Test(arguments: ["eth0", "enp0s31f6", "vlan.100"])
+  @Test(arguments: [
+    "eth0", "enp0s31f6", "vlan.100", "rdma:192.0.2.1", "rdma:192.0.2.1:7", "rdma:2001:db8::1",
+    "rdma:[2001:db8::1]", "rdma:[2001:db8::1]:34997",
+  ])
   func links(text: String) throws { #expect(try Word.link(text) == text) }
 
-  @Test(arguments: ["", "..", "a/b", "a:1", "a b", "abcdefghijklmnop"])
+  @Test(arguments: [
+    "", "..", "a/b", "a:1", "a b", "abcdefghijklmnop", "rdma:", "rdma:mlx5_0", "rdma:192.0.2.1:",
+    "rdma:192.0.2.1:0", "rdma:192.0.2.1:65536", "rdma:192.0.2.1:+1", "rdma:[2001:db8::1",
+    "rdma:[2001:db8::1]1", "rdma:192.0.2.1 x", "rdma::1:",
+  ])
   func notLinks(text: String) { #expect(throws: InvalidWord.self) { try Word.link(text) } }
 
   @Test(arguments: ["", "a b", "tab\t", String(repeating: "x", count: 33), "é"])

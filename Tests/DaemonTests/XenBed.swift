@@ -101,9 +101,9 @@ final class XenBed {
 
   func client(region: String = "xen-7-abc", token: String = "secret") throws -> UserClient {
     let end = Date(timeIntervalSinceNow: 5)
-    while server.engineReports[0].address.value == 0, Date.now < end { usleep(2000) }
+    while server.ethernetAddress == nil, Date.now < end { usleep(2000) }
     return try UserClient(
       network, region: region, token: token, giveUp_ms: 1000,
-      server: server.engineReports[0].address)
+      server: #require(server.ethernetAddress.flatMap { MACAddress($0) }))
   }
 }

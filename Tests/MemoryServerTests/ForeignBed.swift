@@ -28,7 +28,7 @@ final class ForeignBed {
       try server.start()
       return server
     }
-    try wait(for: "the link's address") { server.engineReports[0].address.value != 0 }
+    try wait(for: "the link's address") { server.ethernetAddress != nil }
   }
 
   deinit { server.stop() }
@@ -53,7 +53,7 @@ final class ForeignBed {
   ) throws -> UserClient {
     try UserClient(
       network, region: region, token: token, giveUp_ms: giveUp_ms,
-      server: server.engineReports[0].address)
+      server: #require(server.ethernetAddress.flatMap { MACAddress($0) }))
   }
 
   /// Withdraws, as often as it takes.

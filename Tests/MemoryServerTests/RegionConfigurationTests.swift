@@ -8,13 +8,16 @@ import Testing
 @Suite struct RegionConfigurationTests {
   @Test func readsEveryWord() throws {
     let region = try RegionConfiguration(
-      parsing: "vm-1.a_B:4G,quota=1M,token=a=b,client=52:54:00:12:34:56,client=02:00:00:00:00:0A")
+      parsing: "vm-1.a_B:4G,quota=1M,token=a=b,client=52:54:00:12:34:56,client=02:00:00:00:00:0A"
+        + ",client=10.1.2.3,client=FD00:0::1")
     #expect(region.name.description == "vm-1.a_B")
     #expect(region.slots == 1 << 20)
     #expect(region.quota == 256)
     #expect(region.token?.matches(Token("a=b")!) == true)
     #expect(
-      region.clients.map(\.description) == ["52:54:00:12:34:56", "02:00:00:00:00:0a"])
+      region.clients.map(\.description) == [
+        "52:54:00:12:34:56", "02:00:00:00:00:0a", "10.1.2.3", "fd00::1",
+      ])
   }
 
   @Test(arguments: [
@@ -43,16 +46,21 @@ import Testing
     ("a:1G,quota=x", "quota of region a: 'x' is no size"),
     (
       "a:1G,token",
-      "region a: 'token' is not quota=SIZE, token=TEXT, token_file=PATH, client=MAC, strategy=NAME"
+      "region a: 'token' is not quota=SIZE, token=TEXT, token_file=PATH, client=ADDRESS, strategy=NAME"
     ),
     ("a:1G,", "region a: '' is not quota=SIZE"),
     (
       "a:1G,size=1",
-      "region a: 'size' is unknown; quota, token, token_file, client, strategy and push_rate are allowed"
+      "region a: 'size' is unknown; quota, token, token_file, client, strategy, push_rate and layout are allowed"
     ),
     ("a:1G,token=x,token=y", "region a: has two tokens; one is allowed"),
     ("a:1G,token=123456789012345678901234567890123", "its token has 33 bytes; 1 to 32 are allowed"),
     ("a:1G,client=52:54", "'52:54' is not a client's address; write one like 52:54:00:12:34:56"),
+    (
+      "a:1G,layout=round",
+      "layout of region a: 'round' is unknown; linear and scattered are allowed"
+    ),
+    ("a:1G,quota=1M,layout=linear", "region a: has a quota and layout=linear"),
     ("a:1G,client=ff:ff:ff:ff:ff:ff", "is not a client's address"),
     ("a:1G,token_file=/no/such", "region a: cannot read token file /no/such: No such file"),
   ])

@@ -40,6 +40,8 @@ struct Hosts {
     ]) { store, path, value in
       if path == "\(Self.guest)/request" {
         store.put("\(Self.guest)/state", value == "prepare" ? prepared : "idle")
+        store.put("\(Self.guest)/last_request", value)
+        try? store.remove(path)
       }
       if path == "\(Self.serve)/region" { store.put("\(Self.serve)/state", "serving") }
     }

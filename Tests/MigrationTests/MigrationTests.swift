@@ -51,7 +51,7 @@ import Testing
     #expect(message(moved).contains("64 MiB are free here, 144 MiB are needed"))
     #expect(message(moved).contains("runs on here"))
     #expect(hosts.source.calls == ["domid guest"])
-    #expect(hosts.sourceStore[Hosts.guest + "/request"] == nil)
+    #expect(hosts.sourceStore[Hosts.guest + "/last_request"] == nil)
   }
 
   @Test func targetHasThatDomain() throws {
@@ -65,7 +65,7 @@ import Testing
     let (moved, _) = try hosts.migrate()
     #expect(message(moved).contains("no swap on it"))
     #expect(hosts.source.calls == ["domid guest"])
-    #expect(hosts.sourceStore[Hosts.guest + "/request"] == "cancel")
+    #expect(hosts.sourceStore[Hosts.guest + "/last_request"] == "cancel")
     #expect(hosts.sourceStore[Hosts.serve + "/region"] == nil)
   }
 
@@ -140,7 +140,7 @@ import Testing
       request, store: hosts.sourceStore, toolstack: hosts.source.toolstack,
       isCancelled: { false }, progress: { _ in })
     #expect(throws: Failure.self) { try migration.run() }
-    #expect(hosts.sourceStore[Hosts.guest + "/request"] == nil)
+    #expect(hosts.sourceStore[Hosts.guest + "/last_request"] == nil)
   }
 }
 

@@ -16,11 +16,15 @@ enum Content: Equatable {
 final class TestRegion {
   private var pages: RegionPages
 
-  init(_ name: RegionName, slots: UInt64, quota: Int, arena: Arena) throws {
-    pages = try RegionPages(name, slots: slots, quota: quota, arena: arena)
+  init(
+    _ name: RegionName, slots: UInt64, quota: Int, arena: Arena, isLinear: Bool = false
+  ) throws {
+    pages = try RegionPages(
+      name, slots: slots, quota: quota, arena: arena, isLinear: isLinear)
   }
 
   var stored: Int { pages.stored }
+  var linearMemory: UnsafeMutableRawBufferPointer? { pages.linearMemory }
   var incarnation: UInt64 { pages.incarnation }
   var reservedBytes: Int { pages.reservedBytes }
 

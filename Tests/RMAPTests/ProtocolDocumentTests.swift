@@ -11,7 +11,8 @@ import Testing
       titles == [
         "ATTACH", "reply to ATTACH", "READ", "reply to READ", "WRITE, fragment 0",
         "WRITE, fragment 1", "WRITE, fragment 2", "reply to WRITE", "WRITE of zeros", "DISCARD",
-        "ERROR", "HINT", "HAVE", "BEGIN", "reply to BEGIN", "PUSH", "PUSHED", "END",
+        "ERROR", "HINT", "HAVE", "BEGIN", "reply to BEGIN", "PUSH", "PUSHED", "END", "WINDOW",
+        "reply to WINDOW",
       ])
   }
 
@@ -129,6 +130,12 @@ import Testing
       let end = try #require(EndRequest(payload: payload))
       #expect(end.unused == reader.number("unused"))
       return end.payload
+    case .window where isReply:
+      let window = try #require(MemoryWindow(payload))
+      #expect(window.address == reader.number("address"))
+      #expect(window.slots == reader.number("slots"))
+      #expect(UInt64(window.key) == reader.number("key"))
+      return withUnsafeBytes(of: window.raw) { Array($0) }
     default:
       return nil
     }
@@ -144,7 +151,7 @@ import Testing
     }
     let named = rows.filter { $0.count == 3 && Int($0[0]) != nil && $0[1].contains("_") }
     #expect(named.count(where: { Status(rawValue: UInt8($0[0])!) == nil }) == 0)
-    #expect(Status.allCases.map(\.rawValue) == Array(0...UInt8(RMAP_READ_ONLY.rawValue)))
+    #expect(Status.allCases.map(\.rawValue) == Array(0...UInt8(RMAP_NO_WINDOW.rawValue)))
   }
 
   @Test func opcodesAgree() throws {
@@ -258,5 +265,6 @@ private func wireName(_ status: Status) -> String {
   case .tooMany: "TOO_MANY"
   case .noStrategy: "NO_STRATEGY"
   case .readOnly: "READ_ONLY"
+  case .noWindow: "NO_WINDOW"
   }
 }

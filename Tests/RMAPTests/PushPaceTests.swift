@@ -62,6 +62,23 @@ import Testing
     #expect(found.queue_mean <= 3)
   }
 
+  /// A program that asks for page after page finds less than three others in front of each, and what it leaves
+  /// of the link is used.
+  @Test(arguments: [50, 125], [30, 70, 80] as [UInt64])
+  func fetchesHaveTheirPlaceOnTheLink(rate_mb_s: UInt64, roundTrip_us: UInt64) {
+    let found = steady(link(rate_mb_s, roundTrip_us: roundTrip_us), .init(programs: 1), seed: 1)
+    #expect(found.utilisation >= 0.99)
+    #expect(found.queue_p99 < 3)
+  }
+
+  /// Where programs could have the whole link with what they ask for, pushes still go.
+  @Test(arguments: [8, 32])
+  func pushesAreNotShutOut(programs: Int) {
+    let found = steady(link(125, roundTrip_us: 50), .init(programs: programs), seed: 1)
+    #expect(found.utilisation >= 0.99)
+    #expect(found.pushed * Double(programs) >= 1)
+  }
+
   @Test(arguments: [(125, 50), (50, 125), (125, 1000), (1000, 125)] as [(UInt64, UInt64)])
   func anotherRateIsFoundIn50ms(from_mb_s: UInt64, to_mb_s: UInt64) {
     var paced = PacedLink(

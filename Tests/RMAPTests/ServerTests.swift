@@ -354,7 +354,7 @@ import Testing
   @Test func unknownOpcodesAndVersions() throws {
     let server = ServerHarness()
     let session = try server.session(from: a)
-    for opcode in [15, 0x40, 0x7F] as [UInt8] {
+    for opcode in [16, 0x40, 0x7F] as [UInt8] {
       let replies = server.send(
         message(Header(opcode: opcode, session: session, tag: 3, generation: 4, slot: 5)), from: a)
       #expect(replies.map(\.header.opcode) == [0xFF])

@@ -89,6 +89,8 @@
  * @RMAP_PUSH: from the server, unasked: a page
  * @RMAP_PUSHED: from the client, never answered: which pushes have arrived
  * @RMAP_END: end post-copy: the server stops pushing (struct rmap_end)
+ * @RMAP_WINDOW: over RDMA: ask for the region's memory to be reached directly
+ *	(answered with struct rmap_window)
  * @RMAP_ERROR: from the server: the frame could not be taken, @status says why
  * @RMAP_REPLY: set in the opcode of the answer to a request
  */
@@ -108,6 +110,7 @@ enum rmap_opcode {
 	RMAP_PUSH = 0x0C,
 	RMAP_PUSHED = 0x0D,
 	RMAP_END = 0x0E,
+	RMAP_WINDOW = 0x0F,
 	RMAP_ERROR = 0x7F,
 	RMAP_REPLY = 0x80,
 };
@@ -131,6 +134,8 @@ enum rmap_opcode {
  * @RMAP_TOO_MANY: the server has as many sessions as it may have
  * @RMAP_NO_STRATEGY: the server does not know the strategy that BEGIN names
  * @RMAP_READ_ONLY: the region's pages can be read and discarded, not written
+ * @RMAP_NO_WINDOW: this region's memory cannot be reached directly over this
+ *	link
  */
 enum rmap_status {
 	RMAP_OK = 0,
@@ -149,6 +154,7 @@ enum rmap_status {
 	RMAP_TOO_MANY = 13,
 	RMAP_NO_STRATEGY = 14,
 	RMAP_READ_ONLY = 15,
+	RMAP_NO_WINDOW = 16,
 };
 
 /**
@@ -337,6 +343,48 @@ struct rmap_end {
 
 #define RMAP_END_BYTES 16
 
+/* Over RDMA: docs/PROTOCOL.md section 10. */
+#define RMAP_RDMA_PORT 34997 /* unless said otherwise; the EtherType's number */
+#define RMAP_HELLO_MAGIC 0x50414d52u /* "RMAP" */
+
+/**
+ * struct rmap_hello - private data of a connection's request, of its acceptance
+ *	and of its refusal
+ * @magic: RMAP_HELLO_MAGIC
+ * @version: RMAP_VERSION
+ * @status: in a refusal why, enum rmap_status; else 0
+ * @frame_bytes: the most bytes of a message that who says this can take
+ * @receives: how many receives who says this keeps posted; the other end has
+ *	at most so many messages on their way
+ * @reserved: zero
+ */
+struct rmap_hello {
+	__le32 magic;
+	__u8 version;
+	__u8 status;
+	__le16 frame_bytes;
+	__le32 receives;
+	__le32 reserved;
+};
+
+#define RMAP_HELLO_BYTES 16
+
+/**
+ * struct rmap_window - payload of the reply to WINDOW when its status is OK
+ * @address: where slot 0 is, for RDMA reads and writes; slot n is 4096 n behind
+ * @slots: how many slots can be reached, those of the session
+ * @key: the remote key; valid for this connection alone, until the session ends
+ * @reserved: zero
+ */
+struct rmap_window {
+	__le64 address;
+	__le64 slots;
+	__le32 key;
+	__le32 reserved;
+};
+
+#define RMAP_WINDOW_BYTES 24
+
 static_assert(sizeof(struct rmap_hdr) == RMAP_HDR_BYTES, "rmap_hdr size");
 static_assert(offsetof(struct rmap_hdr, opcode) == 1, "rmap_hdr.opcode");
 static_assert(offsetof(struct rmap_hdr, status) == 2, "rmap_hdr.status");
@@ -387,5 +435,14 @@ static_assert(offsetof(struct rmap_begin, extents) == 40, "rmap_begin.extents");
 static_assert(offsetof(struct rmap_begin, window) == 44, "rmap_begin.window");
 static_assert(sizeof(struct rmap_begun) == RMAP_BEGUN_BYTES, "rmap_begun size");
 static_assert(sizeof(struct rmap_end) == RMAP_END_BYTES, "rmap_end size");
+static_assert(sizeof(struct rmap_hello) == RMAP_HELLO_BYTES, "rmap_hello size");
+static_assert(offsetof(struct rmap_hello, version) == 4, "rmap_hello.version");
+static_assert(offsetof(struct rmap_hello, frame_bytes) == 6,
+	      "rmap_hello.frame_bytes");
+static_assert(offsetof(struct rmap_hello, receives) == 8, "rmap_hello.receives");
+static_assert(sizeof(struct rmap_window) == RMAP_WINDOW_BYTES,
+	      "rmap_window size");
+static_assert(offsetof(struct rmap_window, slots) == 8, "rmap_window.slots");
+static_assert(offsetof(struct rmap_window, key) == 16, "rmap_window.key");
 
 #endif /* RMAP_H */

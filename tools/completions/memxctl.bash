@@ -188,13 +188,23 @@ _memxctl_attach() {
     repeating_flags=()
     non_repeating_flags=(--pseudo --swap --discard --keep-min-free --json -h --help)
     repeating_options=()
-    non_repeating_options=(--link --region --server --token --token-file --size --timeout --queue-depth --mtu --priority)
+    non_repeating_options=(--link --device --ib-port --gid-index --region --server --token --token-file --size --timeout --queue-depth --mtu --priority)
     __memxctl_offer_flags_options 0
 
     # Offer option value completions
     case "${prev}" in
     '--link')
         __memxctl_add_completions -W "$(eval 'ls /sys/class/net')"
+        return
+        ;;
+    '--device')
+        __memxctl_add_completions -W "$(eval 'ls /sys/class/infiniband')"
+        return
+        ;;
+    '--ib-port')
+        return
+        ;;
+    '--gid-index')
         return
         ;;
     '--region')

@@ -65,7 +65,7 @@ package final class XenRegions {
     }
     let words = path.dropFirst(ServePaths.serve.count + 1).split(separator: "/")
     // What memxd itself writes there is no news.
-    guard let domain = ServePaths.domain(words[0]),
+    guard let domain = words.first.flatMap({ ServePaths.domain($0) }),
       words.count == 1 || words[1] == "region" || words[1] == "token"
     else { return }
     toLookAt.insert(domain)
@@ -97,49 +97,45 @@ package final class XenRegions {
   /// Makes of a domain what XenStore says; false when it has to be looked at again, since the region that it had
   /// is still leaving.
   private func look(at domain: Int) throws(XenError) -> Bool {
-    let path = ServePaths.serve(domain)
-    guard try store.list(path) != nil else {
-      if domains[domain] != nil { try store.unwatch(ServePaths.root(domain), token: "\(domain)") }
-      drop(domain)
-      domains[domain] = nil
-      return leaving.isEmpty
+    guard try store.list(ServePaths.serve(domain)) != nil else {
+      try forget(domain)
+      return true
     }
     if domains[domain] == nil {
-      domains[domain] = try find(path)
+      domains[domain] = try find(domain)
       try store.watch(ServePaths.root(domain), token: "\(domain)")
     }
     let isThere = try store.isIntroduced(domain: domain)
     let order = try readOrder(domain, isThere: isThere)
-    if domains[domain]!.order == nil, domains[domain]!.state == .complete {
-      // An earlier memxd has served it to the end.
-      domains[domain]!.order = order
-    }
-    let wasThere = domains[domain]!.region != nil || domains[domain]!.state == .waiting
-    guard order != domains[domain]!.order || !isThere && wasThere else { return true }
+    let served = domains[domain]!
+    let hasGone = !isThere && (served.region != nil || served.state == .waiting)
+    guard order != served.order || hasGone else { return true }
     drop(domain)
     // The region that comes may have the name of one that leaves.
     guard leaving.isEmpty else { return false }
-    // After the end nothing more comes of an order, whatever becomes of the domain.
-    if domains[domain]!.state == .complete, order?.region == domains[domain]!.order?.region {
-      domains[domain]!.order = order
-      return true
-    }
-    if domains[domain]!.order != nil { domains[domain]!.before = RegionProgress() }
     domains[domain]!.order = order
     guard let order else {
       domains[domain]!.state = .waiting
       return true
     }
-    guard isThere else {
-      try fail(domain, "the domain is gone")
+    // After the end nothing more comes of an order, whatever becomes of the domain.
+    if served.state == .complete, served.order?.region ?? order.region == order.region {
       return true
     }
-    try begin(domain, order)
+    if served.order != nil { domains[domain]!.before = RegionProgress() }
+    if isThere { try begin(domain, order) } else { try fail(domain, "the domain is gone") }
     return true
   }
 
+  private func forget(_ domain: Int) throws(XenError) {
+    drop(domain)
+    guard domains.removeValue(forKey: domain) != nil else { return }
+    try store.unwatch(ServePaths.root(domain), token: "\(domain)")
+  }
+
   /// A domain whose directory is new to this memxd; an earlier one may have served it.
-  private func find(_ path: String) throws(XenError) -> ServedDomain {
+  private func find(_ domain: Int) throws(XenError) -> ServedDomain {
+    let path = ServePaths.serve(domain)
     var served = ServedDomain()
     if try store.read("\(path)/state") == ServedDomain.State.complete.rawValue {
       served.state = .complete

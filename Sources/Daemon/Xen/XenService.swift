@@ -102,12 +102,10 @@ package final class XenService: Service {
   private func serve(
     _ store: any TransactionalXenStore, _ regions: XenRegions
   ) throws(XenError) {
-    var published: MACAddress?
+    var published: String?
     while !shouldEnd {
-      if let address = server.engineReports.first?.address, address.value != 0,
-        address != published
-      {
-        try store.write(ServePaths.server, "\(address)")
+      if let address = server.ethernetAddress, address != published {
+        try store.write(ServePaths.server, address)
         published = address
       }
       let patience_ms = min(

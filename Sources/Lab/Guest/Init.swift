@@ -9,7 +9,7 @@ enum Init {
   /// Mounts, loads what the machine needs to be talked to, and hands over to the agent.
   static func script(for role: Role) -> String {
     switch role {
-    case .guest: head(load: virtio) + groups + programs(on: "vda") + port
+    case .guest, .rdma: head(load: virtio) + groups + programs(on: "vda") + port
     case .dom0: head(load: virtio + Dom0.modules) + groups + programs(on: "vda") + Dom0.start + port
     case .xenGuest:
       head(load: XenGuest.modules) + groups + programs(on: "xvda") + XenGuest.start

@@ -21,6 +21,8 @@ public struct Machine: Sendable {
   public var card = Card.virtio
   /// Bytes of payload in a frame of its network card.
   public var mtu = 9000
+  /// The Ethernet address of its network card.
+  public var address = "52:54:00:6d:78:01"
   /// The tap in the namespace that its network card is joined to.
   public var tap = "tap0"
   /// Words added to the kernel's command line.
@@ -37,7 +39,11 @@ public struct Machine: Sendable {
     directory: FilePath
   ) -> [String] {
     let words =
-      ["console=ttyS0", "loglevel=5", "panic=-1", "rootfstype=ramfs", "mitigations=off"]
+      [
+        "console=ttyS0", "loglevel=5", "panic=-1", "rootfstype=ramfs", "mitigations=off",
+        // In a guest that waits for a processor the check finds no timer, and the kernel panics.
+        "no_timer_check",
+      ]
       + kernelWords
     return [
       "qemu-system-x86_64", "-machine", "q35", "-accel", accelerator.rawValue, "-cpu", "max",
@@ -49,7 +55,7 @@ public struct Machine: Sendable {
       "-device", "virtio-blk-pci,drive=programs",
       "-netdev", "tap,id=net0,ifname=\(tap),script=no,downscript=no",
       "-device",
-      "\(card.rawValue),id=nic0,netdev=net0,mac=52:54:00:6d:78:01"
+      "\(card.rawValue),id=nic0,netdev=net0,mac=\(address)"
         + (card == .virtio ? ",host_mtu=\(mtu)" : ""),
       "-device", "virtio-serial-pci", "-chardev", "stdio,id=lab,signal=off",
       "-device", "virtserialport,chardev=lab,name=lab",

@@ -31,6 +31,15 @@ struct ProgramSet: Sendable {
     swift: ["memx-bench", "memxctl"], small: ["holding", "pulse"],
     host: ["tc", "ip", "sort", "stress-ng", "nbd-client", "openssl", "base64"])
 
+  /// What scenarios run in guests with RDMA.
+  static let rdma = {
+    var set = ProgramSet.guest
+    set.products = ["memxd"]
+    set.host += RDMAParts.programs
+    set.files = RDMAParts.files
+    return set
+  }()
+
   /// What dom0 of a Xen host runs.
   static func dom0(_ xen: Xen) -> ProgramSet {
     let tools = [

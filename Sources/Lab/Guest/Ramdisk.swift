@@ -32,7 +32,10 @@ struct Ramdisk: Sendable {
       try await Command.run(["cp", "-L", busybox.string, tree.appending("bin/busybox").string])
       try Files.write(Init.script(for: role), to: tree.appending("init"), executable: true)
       try Files.write(Agent.script, to: tree.appending("bin/memx-agent"), executable: true)
-      for (link, target) in [("lib64", "programs/lib64"), ("usr", "programs/usr")] {
+      for (link, target) in [
+        ("lib64", "programs/lib64"), ("usr", "programs/usr"),
+        ("etc/libibverbs.d", "../programs/etc/libibverbs.d"),
+      ] {
         try await Command.run(["ln", "-s", target, tree.appending(link).string])
       }
       try await addModules(of: kernel, and: modules, to: tree)

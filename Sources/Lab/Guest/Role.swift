@@ -4,6 +4,8 @@
 enum Role: String, Sendable {
   /// A guest of QEMU's.
   case guest
+  /// A guest of QEMU's with RDMA.
+  case rdma
   /// The first domain of a Xen host that QEMU emulates.
   case dom0
   /// A paravirtual guest of such a host.
@@ -17,6 +19,7 @@ enum Role: String, Sendable {
         "virtio_pci", "virtio_net", "e1000", "virtio_console", "virtio_blk", "ext4",
         "crc32c_generic", "crc32c_intel", "sch_netem", "bridge", "veth", "nbd", "aoe", "zram",
       ]
+    case .rdma: Role.guest.modules + RDMAParts.modules
     case .dom0:
       ["virtio_pci", "virtio_net", "virtio_console", "virtio_blk", "ext4", "crc32c_generic"]
         + Dom0.modules

@@ -26,16 +26,20 @@ public struct Lab: Sendable {
 
   /// Makes whatever is missing to boot guests of a series.
   ///
-  /// - Parameter withModule: whether the guests get the modules of this repository.
+  /// - Parameters:
+  ///   - withModule: whether the guests get the modules of this repository.
+  ///   - withRDMA: whether they get what RDMA needs.
   /// - Throws: ``LabError`` when something cannot be fetched or built.
-  public func parts(for series: KernelSeries, withModule: Bool = true) async throws -> Parts {
+  public func parts(
+    for series: KernelSeries, withModule: Bool = true, withRDMA: Bool = false
+  ) async throws -> Parts {
     let kernel = try await kernel(series)
     let modules = withModule ? try await modules(for: kernel) : []
     return Parts(
       kernel: kernel,
       accelerator: try await Accelerator.usable(cache: cache, kernel: kernel, progress: progress),
-      ramdisk: try await ramdisk(of: .guest, for: kernel, modules: modules),
-      programs: try await programs(.guest))
+      ramdisk: try await ramdisk(of: withRDMA ? .rdma : .guest, for: kernel, modules: modules),
+      programs: try await programs(withRDMA ? .rdma : .guest))
   }
 
   /// The modules of this repository for a kernel.

@@ -76,6 +76,13 @@ public struct Namespace: Sendable {
     try await ip("link", "set", tap, "mtu", "\(mtu)", "up")
   }
 
+  /// Joins devices of the namespace to one segment.
+  public func addBridge(_ bridge: String, joining devices: [String], mtu: Int) async throws {
+    try await ip("link", "add", bridge, "mtu", "\(mtu)", "type", "bridge")
+    for device in devices { try await ip("link", "set", device, "master", bridge) }
+    try await ip("link", "set", bridge, "up")
+  }
+
   /// The Ethernet address of a device in the namespace, in lower case.
   public func address(of device: String) async throws -> String {
     try await Command.run(command(["cat", "/sys/class/net/\(device)/address"]))

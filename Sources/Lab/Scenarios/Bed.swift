@@ -16,10 +16,11 @@ public struct Bed: Sendable {
   ///
   /// The logs are removed when `body` succeeds, unless `logs` names a directory to keep them in.
   public static func with<R: Sendable>(
-    _ lab: Lab, _ series: KernelSeries, withModule: Bool = true, logs: FilePath? = nil,
+    _ lab: Lab, _ series: KernelSeries, withModule: Bool = true, withRDMA: Bool = false,
+    logs: FilePath? = nil,
     _ body: @Sendable (Bed) async throws -> R
   ) async throws -> R {
-    let parts = try await lab.parts(for: series, withModule: withModule)
+    let parts = try await lab.parts(for: series, withModule: withModule, withRDMA: withRDMA)
     return try await LogDirectory.with(logs) { directory in
       try await Namespace.with { namespace in
         try await namespace.addTap("tap0", mtu: 9000)

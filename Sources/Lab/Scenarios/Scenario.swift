@@ -21,16 +21,21 @@ public struct Scenario: Sendable {
 
   /// A scenario with guests of QEMU's.
   ///
-  /// - Parameter usesModule: whether guests need memx.ko.
+  /// - Parameters:
+  ///   - usesModule: whether guests need memx.ko.
+  ///   - usesRDMA: whether they need RDMA devices.
   init(
     _ name: String, _ summary: String, series: KernelSeries = .v6_12, usesModule: Bool = true,
+    usesRDMA: Bool = false,
     body: @escaping @Sendable (Bed, Findings) async throws -> Void
   ) {
     self.name = name
     self.summary = summary
     self.series = series
     self.body = { stage in
-      try await Bed.with(stage.lab, stage.series, withModule: usesModule, logs: stage.logs) { bed in
+      try await Bed.with(
+        stage.lab, stage.series, withModule: usesModule, withRDMA: usesRDMA, logs: stage.logs
+      ) { bed in
         await stage.findings.set("kernel", .text(bed.parts.kernel.release))
         await stage.findings.set("accelerator", .text(bed.parts.accelerator.rawValue))
         try await body(bed, stage.findings)
@@ -60,9 +65,8 @@ public struct Scenario: Sendable {
   /// All scenarios.
   public static let all: [Scenario] = [
     .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
-    .boot,
-    .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
-    .xenLostSource,
+    .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
+    .xenLostSource, .rdmaPages, .rdmaBadDays,
   ]
 
   /// Runs it.

@@ -15,6 +15,7 @@ public struct PushPace: Sendable {
     var delivered: UInt64 = 0
     var delivered_ns: UInt64 = 0
     var firstSent_ns: UInt64 = 0
+    var fetched: UInt64 = 0
     public init() {}
   }
 
@@ -26,6 +27,7 @@ public struct PushPace: Sendable {
     case cycle(Int)
   }
 
+  private static let leastWindow = 2
   private static let startupGain = 2.0
   private static let cycleGains = [1.25, 0.75, 1, 1, 1, 1, 1, 1]
   /// Rounds that a bandwidth sample counts for, at least; at most twice as many.
@@ -55,6 +57,8 @@ public struct PushPace: Sendable {
   /// The shortest round trip of this round.
   private var roundLeast_ns = UInt64.max
   private var next_ns = 0.0
+  /// Pages sent because somebody waited for them, and those of them known to have arrived.
+  private var fetches: (sent: UInt64, arrived: UInt64) = (0, 0)
   /// Pages that an acknowledgement reports, smoothed.
   private var perAcknowledgement = 1.0
 
@@ -84,19 +88,26 @@ public struct PushPace: Sendable {
     }
   }
 
-  /// Pages that may be on their way at a time.
+  /// Pages that may be pushed and on their way at a time.
+  ///
+  /// What somebody has asked for takes its place among them; but two are always allowed, for else
+  /// programs that ask without end would wait without end for what they were promised.
   public var window: Int {
-    guard rate > 0, roundTrip_ns > 0 else { return 2 }
+    max(Self.leastWindow, pagesOnTheirWay - Int(fetches.sent - fetches.arrived))
+  }
+
+  private var pagesOnTheirWay: Int {
+    guard rate > 0, roundTrip_ns > 0 else { return Self.leastWindow }
     let product = rate * Double(roundTrip_ns)
     switch phase {
     case .startup:
       // The first rates may be those at which a bucket empties: twice the window a round, no more.
-      let pages = max(2, Int(product * Self.startupGain) + 1)
+      let pages = max(Self.leastWindow, Int(product * Self.startupGain) + 1)
       return min(Wire.pushWindow, pages, 2 << min(rounds, 5))
     // Acknowledgements that come in bunches would leave the network idle between them.
     default:
       let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1)
-      return min(Wire.pushWindow, max(2, Int(pages.rounded())))
+      return min(Wire.pushWindow, max(Self.leastWindow, Int(pages.rounded())))
     }
   }
 
@@ -111,6 +122,8 @@ public struct PushPace: Sendable {
   /// - Parameter inFlight: pages on their way, without this one.
   public mutating func sent(now_ns: UInt64, inFlight: Int) -> Mark {
     if inFlight == 0 {
+      // No push tells how long ago they came.
+      fetchesArrived(fetches.sent)
       firstSent_ns = now_ns
       delivered_ns = now_ns
     }
@@ -122,8 +135,12 @@ public struct PushPace: Sendable {
     mark.delivered = delivered
     mark.delivered_ns = delivered_ns
     mark.firstSent_ns = firstSent_ns
+    mark.fetched = fetches.sent
     return mark
   }
+
+  /// Notes that a page is sent now because somebody waits for it.
+  public mutating func fetched() { fetches.sent += 1 }
 
   /// Takes in the arrival of pages that one acknowledgement reports.
   ///
@@ -136,6 +153,8 @@ public struct PushPace: Sendable {
     delivered_ns = now_ns
     perAcknowledgement += (Double(count) - perAcknowledgement) / 8
     guard let mark = newest else { return }
+    // Pages come in the order in which they were sent: those fetched before this push have come, too.
+    fetchesArrived(mark.fetched)
     firstSent_ns = mark.sent_ns
     noteRoundTrip(now_ns &- mark.sent_ns, now_ns: now_ns)
     let elapsed_ns = max(now_ns &- mark.delivered_ns, mark.sent_ns &- mark.firstSent_ns)
@@ -147,6 +166,12 @@ public struct PushPace: Sendable {
     }
     if mark.delivered >= roundEnd { endRound(inFlight: inFlight) }
     if case .drain = phase, Double(inFlight) <= rate * Double(roundTrip_ns) { phase = .cycle(2) }
+  }
+
+  private mutating func fetchesArrived(_ count: UInt64) {
+    guard count > fetches.arrived else { return }
+    delivered += count - fetches.arrived
+    fetches.arrived = count
   }
 
   private mutating func noteRoundTrip(_ roundTrip_ns: UInt64, now_ns: UInt64) {

@@ -179,6 +179,8 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.fetched += 1
       counters.pagesFetched += 1
     }
+    push.pointee.pace.fetched()
+    linkPace.fetched()
     let wasPlanned = push.pointee.withdraw(slot)
     let promise = store.fault(region, slot: slot, context: context, wasPlanned: wasPlanned)
     pushDue.set(index, due_ns: 0)

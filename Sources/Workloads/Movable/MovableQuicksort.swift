@@ -5,7 +5,6 @@ import Glibc
 /// partition: fills memory with random 64-bit numbers, sorts them, and reads them all once more, at
 /// each round anew. A step is 512 words filled, scanned or read.
 struct MovableQuicksort: MovableProgram {
-  private static let insertionWords = 24
   private static let waitingMax = 64
 
   private enum Phase: Int { case fill, sort, read, finished }
@@ -93,7 +92,7 @@ struct MovableQuicksort: MovableProgram {
   var totalSteps: Int {
     // With the median of three, 12/7 n ln n words are scanned; those of parts small enough to insert
     // are not, and the linear rest is as measured. Filling, inserting and reading are n each.
-    let scans = 12.0 / 7 * log(Double(words) / Double(Self.insertionWords)) + 1.5
+    let scans = 12.0 / 7 * log(Double(words) / Double(SortSteps.insertionWords)) + 1.5
     return parameters.rounds * Int(Double(pages) * (3 + scans))
   }
 
@@ -153,12 +152,12 @@ struct MovableQuicksort: MovableProgram {
     while used < end {
       if isPartitioning {
         try partition(numbers, until: end)
-      } else if part.high - part.low > Self.insertionWords {
+      } else if part.high - part.low > SortSteps.insertionWords {
         let middle = part.low + (part.high - part.low) / 2
-        pivot = Self.median(numbers[part.low], numbers[middle], numbers[part.high - 1])
+        pivot = SortSteps.median(numbers[part.low], numbers[middle], numbers[part.high - 1])
         (left, right, isPartitioning) = (part.low - 1, part.high, true)
       } else {
-        Self.insert(numbers, part.low, part.high)
+        SortSteps.insert(numbers, part.low, part.high)
         used += part.high - part.low
         guard let next = waiting.popLast() else {
           phase = .read
@@ -205,26 +204,6 @@ struct MovableQuicksort: MovableProgram {
       return
     }
     (left, right, self.used) = (i, j, used)
-  }
-
-  @inline(__always) private static func median(_ a: UInt64, _ b: UInt64, _ c: UInt64) -> UInt64 {
-    max(min(a, b), min(max(a, b), c))
-  }
-
-  @inline(__always) private static func insert(
-    _ numbers: UnsafeMutablePointer<UInt64>, _ low: Int, _ high: Int
-  ) {
-    var next = low + 1
-    while next < high {
-      let value = numbers[next]
-      var place = next
-      while place > low, numbers[place - 1] > value {
-        numbers[place] = numbers[place - 1]
-        place &-= 1
-      }
-      numbers[place] = value
-      next &+= 1
-    }
   }
 
   func verify(_ memory: UnsafeMutableRawPointer) throws(WrongData) {

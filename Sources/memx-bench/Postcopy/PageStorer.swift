@@ -34,7 +34,7 @@ struct PageStorer: CompletionSink, ~Copyable {
   }
 }
 
-extension RmapClient {
+extension RmapClient where Port: ~Copyable {
   /// Stores pages, that of number n in slot n.
   ///
   /// - Throws: when the server refuses one.
@@ -43,16 +43,16 @@ extension RmapClient {
     repeat {
       var now_ns = monotonic_ns()
       var count = 0
-      while count < 32, let frame = link.next() {
+      while count < 32, let frame = port.next() {
         session.receive(
           frame: frame.bytes, from: frame.source, now_ns: now_ns, completions: &storer)
         count += 1
       }
       now_ns = monotonic_ns()
       storer.submit(to: &session, now_ns: now_ns)
-      _ = session.poll(now_ns: now_ns, sink: &sender, completions: &storer)
-      sender.flush()
-      if count == 0 { link.wait(timeout_ms: 1) }
+      _ = session.poll(now_ns: now_ns, sink: &port, completions: &storer)
+      port.flush()
+      if count == 0 { port.wait(timeout_ms: 1) }
     } while session.outstanding > 0 || !storer.isExhausted
     if let failure = storer.failure {
       throw RunFailure("the server has not stored a page: \(failure)")

@@ -194,9 +194,10 @@ struct Postcopy: ParsableCommand {
     var stopped = try source.run(
       in: memory.base, wantsOrder: strategy.contains { Strategy($0)!.usesOrder }
     ) { bar.show(Double($0) / Double(processes)) }
-    var client = try RmapClient(
-      link: PostcopyBed.fillEnd, mtu: 0, queueDepth: 128, region: RegionName(PostcopyBed.region)!,
-      token: .none, server: .broadcast, giveUp_ns: 10_000_000_000, busyPoll_us: 50)
+    var client = RmapClient(
+      try EthernetPort(PostcopyBed.fillEnd, mtu: 0), link: PostcopyBed.fillEnd, queueDepth: 128,
+      region: RegionName(PostcopyBed.region)!, token: .none, server: .broadcast,
+      giveUp_ns: 10_000_000_000, busyPoll_us: 50)
     _ = try client.attach()
     let start_ns = monotonic_ns()
     try client.store(memory.base, pages: pages)

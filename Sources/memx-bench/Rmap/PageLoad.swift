@@ -32,6 +32,7 @@ struct PageLoad: CompletionSink, ~Copyable {
   private let slots: UInt64
   private let verify: Bool
   private let buffers: UnsafeMutableRawPointer
+  let queueDepth: Int
   private let requests: UnsafeMutablePointer<Request>
   private let submitted_ns: UnsafeMutablePointer<UInt64>
   private let freeIndexes: UnsafeMutablePointer<Int>
@@ -48,6 +49,7 @@ struct PageLoad: CompletionSink, ~Copyable {
     self.slots = slots
     self.verify = verify
     random = seed
+    self.queueDepth = queueDepth
     buffers = .allocate(byteCount: queueDepth * Wire.pageBytes, alignment: Wire.pageBytes)
     requests = .allocate(capacity: queueDepth)
     submitted_ns = .allocate(capacity: queueDepth)
@@ -81,6 +83,14 @@ struct PageLoad: CompletionSink, ~Copyable {
     pages = 0
     latency_ns.reset()
   }
+
+  /// The memory of all buffers.
+  var memory: UnsafeMutableRawBufferPointer {
+    .init(start: buffers, count: queueDepth * Wire.pageBytes)
+  }
+
+  /// A request that has not completed.
+  func request(_ index: Int) -> Request { requests[index] }
 
   /// Has `fill` written everything?
   var isExhausted: Bool {

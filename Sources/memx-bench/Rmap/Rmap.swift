@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Glibc
+import Links
 import RMAP
 
 /// What the requests of a run are.
@@ -18,10 +19,13 @@ struct Rmap: ParsableCommand {
       Latency is from handing a request to the session until its page (or acknowledgement) is there: \
       a full round trip. The first 200 ms of a run are not counted.
 
-      Needs CAP_NET_RAW, and the region to itself.
+      Needs the region to itself, and over Ethernet CAP_NET_RAW.
       """)
 
-  @Option(help: "Ethernet interface that leads to the server.")
+  @Option(
+    help:
+      "Ethernet interface that leads to the server, or rdma:ADDRESS[:PORT] with the server's IP address."
+  )
   var link: String
 
   @Option(help: "The server's Ethernet address; by default it is found by broadcast.")
@@ -60,6 +64,12 @@ struct Rmap: ParsableCommand {
   @Option(help: "Process id of a server on this machine, whose CPU time is reported too.")
   var serverPid: Int32?
 
+  @Flag(
+    help:
+      "Over RDMA: reach the region's memory directly, without the server's program; it needs layout=linear."
+  )
+  var oneSided = false
+
   @Flag(help: "Write random bytes to every slot first.")
   var fill = false
 
@@ -72,6 +82,16 @@ struct Rmap: ParsableCommand {
   func validate() throws {
     guard (1...Wire.maxQueueDepth).contains(queueDepth) else {
       throw ValidationError("--queue-depth must be 1 to \(Wire.maxQueueDepth)")
+    }
+    guard let name = LinkName(link) else {
+      throw ValidationError(
+        "--link must be an interface's name, or rdma:ADDRESS[:PORT] with the server's IP address")
+    }
+    if case .rdma = name, server != nil || mtu != 0 {
+      throw ValidationError("--server and --mtu are of Ethernet links; rdma:ADDRESS says where")
+    }
+    if case .ethernet = name, oneSided {
+      throw ValidationError("--one-sided is of RDMA links; this one is Ethernet")
     }
     guard mtu == 0 || (Wire.minMTU...Wire.maxMTU).contains(mtu) else {
       throw ValidationError("--mtu must be \(Wire.minMTU) to \(Wire.maxMTU)")
@@ -92,10 +112,43 @@ struct Rmap: ParsableCommand {
   }
 
   func run() throws {
-    var client = try RmapClient(
-      link: link, mtu: mtu, queueDepth: queueDepth, region: RegionName(region)!,
-      token: Token(token)!, server: server.flatMap(MACAddress.init) ?? .broadcast,
-      giveUp_ns: UInt64(timeout * 1e9), busyPoll_us: busyPollUs)
+    switch LinkName(link)! {
+    case .ethernet(let name):
+      let server = server.flatMap(MACAddress.init) ?? .broadcast
+      let client = client(try EthernetPort(name, mtu: mtu), server: server)
+      let way = "mtu\(client.mtu)"
+      try run(client, way) { client, load, phase, duration_s throws(RmapError) in
+        client.run(&load, phase, duration_s: duration_s)
+      }
+    case .rdma(let address):
+      let port = try VerbsPort(address, queueDepth: queueDepth)
+      let server = port.server
+      let client = client(port, server: server)
+      let oneSided = oneSided
+      try run(client, oneSided ? "rdma one-sided" : "rdma") {
+        client, load, phase, duration_s throws(RmapError) in
+        oneSided
+          ? try client.runOneSided(&load, phase, duration_s: duration_s)
+          : client.run(&load, phase, duration_s: duration_s)
+      }
+    }
+  }
+
+  private func client<Port: ClientPort & ~Copyable>(
+    _ port: consuming Port, server: MACAddress
+  ) -> RmapClient<Port> {
+    RmapClient(
+      port, link: link, queueDepth: queueDepth, region: RegionName(region)!, token: Token(token)!,
+      server: server, giveUp_ns: UInt64(timeout * 1e9), busyPoll_us: busyPollUs)
+  }
+
+  private typealias Stretch<Port: ClientPort & ~Copyable> = (
+    inout RmapClient<Port>, inout PageLoad, LoadPhase, Double?
+  ) throws(RmapError) -> Double
+
+  private func run<Port: ClientPort & ~Copyable>(
+    _ client: consuming RmapClient<Port>, _ way: String, _ stretch: Stretch<Port>
+  ) throws {
     let granted = try client.attach()
     guard slots <= granted else {
       throw ValidationError("--slots is \(slots), but the region has \(granted)")
@@ -103,16 +156,16 @@ struct Rmap: ParsableCommand {
     let slots = self.slots == 0 ? granted : self.slots
     var load = PageLoad(slots: slots, queueDepth: queueDepth, seed: seed, verify: verify)
     if fill || verify {
-      try client.run(&load, .fill, duration_s: nil)
+      _ = try stretch(&client, &load, .fill, nil)
     }
     load.beginWarmUp()
-    try client.run(&load, .measured(pattern), duration_s: 0.2)
+    _ = try stretch(&client, &load, .measured(pattern), 0.2)
     load.beginMeasurement()
     let before = CPUUse(serverPid: serverPid)
-    let elapsed_s = try client.run(&load, .measured(pattern), duration_s: duration)
+    let elapsed_s = try stretch(&client, &load, .measured(pattern), duration)
     let used = CPUUse(serverPid: serverPid).since(before)
     let report = RmapReport(
-      pattern: pattern, queueDepth: queueDepth, mtu: client.mtu, elapsed_s: elapsed_s, load: load,
+      pattern: pattern, queueDepth: queueDepth, way: way, elapsed_s: elapsed_s, load: load,
       counters: client.counters, used: used, verified: verify)
     client.detach()
     print(json ? report.json : report.text)

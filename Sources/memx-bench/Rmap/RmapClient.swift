@@ -8,29 +8,30 @@ struct RmapError: Error, CustomStringConvertible {
   let description: String
 }
 
-/// A user-mode client on one Ethernet link: the loop that joins session, ring and sender.
-struct RmapClient: ~Copyable {
-  var link: EthernetLink
-  var sender: EthernetSender
+/// A user-mode client on one link: the loop that joins session and port.
+struct RmapClient<Port: ClientPort & ~Copyable>: ~Copyable {
+  var port: Port
   var session: ClientSession
-  private let busyPoll_ns: UInt64
+  let busyPoll_ns: UInt64
+  private let link: String
   let mtu: Int
 
   init(
-    link name: String, mtu: Int, queueDepth: Int, region: RegionName, token: Token,
+    _ port: consuming Port, link: String, queueDepth: Int, region: RegionName, token: Token,
     server: MACAddress, giveUp_ns: UInt64, busyPoll_us: UInt64
-  ) throws {
-    link = try EthernetLink(name, ringFrames: 2048, mtu: mtu)
-    sender = EthernetSender(socket: link.fileDescriptor, source: link.address)
-    self.mtu = link.mtu
+  ) {
+    mtu = port.mtu
+    self.port = port
+    self.link = link
     busyPoll_ns = busyPoll_us * 1000
     var wall = timespec()
     clock_gettime(CLOCK_REALTIME, &wall)
-    session = ClientSession(
-      ClientConfiguration(
-        region: region, token: token, mtu: link.mtu, queueDepth: queueDepth, server: server,
-        giveUp_ns: giveUp_ns,
-        attachID: UInt64(wall.tv_sec) * 1_000_000_000 + UInt64(wall.tv_nsec)))
+    var configuration = ClientConfiguration(
+      region: region, token: token, mtu: mtu, queueDepth: queueDepth, server: server,
+      giveUp_ns: giveUp_ns,
+      attachID: UInt64(wall.tv_sec) * 1_000_000_000 + UInt64(wall.tv_nsec))
+    configuration.isReliable = Port.isReliable
+    session = ClientSession(configuration)
   }
 
   var counters: ClientCounters { session.counters }
@@ -47,16 +48,17 @@ struct RmapClient: ~Copyable {
       guard now_ns < end_ns else {
         throw RmapError(
           description:
-            "no server answered on \(link.name) within 5 s; is memxd running on the other"
+            "no server answered on \(link) within 5 s; is memxd running on the other"
             + " end, and the link up?")
       }
-      while let frame = link.next() {
+      while let frame = port.next() {
         session.receive(
           frame: frame.bytes, from: frame.source, now_ns: now_ns, completions: &nothing)
       }
-      _ = session.poll(now_ns: now_ns, sink: &sender, completions: &nothing)
-      sender.flush()
-      link.wait(timeout_ms: 10)
+      maintain(now_ns: now_ns)
+      _ = session.poll(now_ns: now_ns, sink: &port, completions: &nothing)
+      port.flush()
+      port.wait(timeout_ms: 10)
     }
     if case .refused(let status) = session.state {
       throw RmapError(description: "attach refused: \(status)")
@@ -68,9 +70,7 @@ struct RmapClient: ~Copyable {
   ///
   /// - Returns: seconds from the first request to the last answer.
   @discardableResult
-  mutating func run(_ load: inout PageLoad, _ phase: LoadPhase, duration_s: Double?) throws
-    -> Double
-  {
+  mutating func run(_ load: inout PageLoad, _ phase: LoadPhase, duration_s: Double?) -> Double {
     let start_ns = monotonic_ns()
     let end_ns = duration_s.map { start_ns + UInt64($0 * 1e9) } ?? .max
     var lastFrame_ns = start_ns
@@ -79,7 +79,8 @@ struct RmapClient: ~Copyable {
       var count = 0
       let arrived_ns = monotonic_ns()
       load.now_ns = arrived_ns
-      while count < 32, let frame = link.next() {
+      maintain(now_ns: arrived_ns)
+      while count < 32, let frame = port.next() {
         session.receive(
           frame: frame.bytes, from: frame.source, now_ns: arrived_ns, completions: &load)
         count += 1
@@ -93,14 +94,14 @@ struct RmapClient: ~Copyable {
             request: UInt64(request.index), now_ns: now_ns)
         }
       }
-      let due_ns = session.poll(now_ns: now_ns, sink: &sender, completions: &load)
-      sender.flush()
+      let due_ns = session.poll(now_ns: now_ns, sink: &port, completions: &load)
+      port.flush()
       if session.outstanding == 0, now_ns >= end_ns || load.isExhausted { break }
       if count > 0 {
         lastFrame_ns = now_ns
       } else if now_ns &- lastFrame_ns >= busyPoll_ns {
         let wait_ms = due_ns > now_ns ? min((due_ns - now_ns) / 1_000_000, 100) : 0
-        if wait_ms > 0 { link.wait(timeout_ms: Int32(wait_ms)) }
+        if wait_ms > 0 { port.wait(timeout_ms: Int32(wait_ms)) }
       } else {
         // Whoever else wants this core gets it: it may be the very one whose frame we wait for.
         sched_yield()
@@ -110,8 +111,16 @@ struct RmapClient: ~Copyable {
   }
 
   mutating func detach() {
-    session.detach(sink: &sender)
-    sender.flush()
+    session.detach(sink: &port)
+    port.flush()
+  }
+
+  /// Looks after the connection; whether there is a new one.
+  @discardableResult
+  mutating func maintain(now_ns: UInt64) -> Bool {
+    guard let server = port.maintain(now_ns: now_ns) else { return false }
+    session.reconnected(to: server, now_ns: now_ns)
+    return true
   }
 }
 

@@ -7,7 +7,7 @@ struct RmapReport {
   private var fields: [(name: String, value: String, unit: String)] = []
 
   init(
-    pattern: AccessPattern, queueDepth: Int, mtu: Int, elapsed_s: Double,
+    pattern: AccessPattern, queueDepth: Int, way: String, elapsed_s: Double,
     load: borrowing PageLoad, counters: ClientCounters, used: CPUUse, verified: Bool
   ) {
     let pages = Double(max(1, load.pages))
@@ -15,7 +15,7 @@ struct RmapReport {
       fields.append((name, value, unit))
     }
     let latency = load.latency_ns
-    add("case", "\"\(pattern.rawValue) qd\(queueDepth) mtu\(mtu)\"", "")
+    add("case", "\"\(pattern.rawValue) qd\(queueDepth) \(way)\"", "")
     add("elapsed_s", fixed(elapsed_s, 3), "s")
     add("pages", "\(load.pages)", "")
     add("pages_per_s", fixed(Double(load.pages) / elapsed_s, 0), "pages/s")

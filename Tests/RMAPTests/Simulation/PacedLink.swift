@@ -14,12 +14,17 @@ struct PacedLink {
     /// The client does nothing for so long now and then.
     var stall_ns: UInt64 = 0
     var stallEvery_ns: UInt64 = 0
+    /// Programs that need one page after another, all of which they have to ask for.
+    var programs = 0
   }
 
   struct Findings {
     /// Of the wire's time.
     var utilisation = 0.0
-    /// What lay before a page that came at random, in page times: the 99th percentile and the mean.
+    /// Of all pages, those that nobody asked for.
+    var pushed = 0.0
+    /// What lay before a page that came at random, or before those that programs asked for, in page times:
+    /// the 99th percentile and the mean.
     var queue_p99 = 0.0
     var queue_mean = 0.0
   }
@@ -34,11 +39,14 @@ struct PacedLink {
   private var acknowledgements: [(at_ns: UInt64, mark: PushPace.Mark)] = []
   private var head = 0
   private var lastAck_ns: UInt64 = 0
+  /// When the server hears of what programs ask for, in order.
+  private var requests: [UInt64] = []
 
   init(_ link: LinkModel, _ client: Client = Client(), seed: UInt64) {
     self.link = link
     self.client = client
     random = SplitMix64(seed: seed)
+    requests = Array(repeating: now_ns, count: client.programs)
   }
 
   static func page_ns(_ link: LinkModel) -> UInt64 {
@@ -54,23 +62,33 @@ struct PacedLink {
     let end_ns = now_ns + time_ns
     let page_ns = Self.page_ns(link)
     var sent = 0
+    var fetched = 0
     var queues: [Double] = []
     var probe_ns = now_ns
     while true {
       let mayPush = inFlight < pace.window
       let push_ns = mayPush ? max(now_ns, pace.nextSend_ns) : .max
       let ack_ns = head < acknowledgements.count ? acknowledgements[head].at_ns : .max
-      let next_ns = max(now_ns, min(push_ns, min(ack_ns, probe_ns)))
+      let request_ns = requests.first ?? .max
+      let next_ns = max(now_ns, min(min(push_ns, request_ns), min(ack_ns, probe_ns)))
       guard next_ns < end_ns else { break }
       now_ns = next_ns
+      let queue = Double(max(free_ns, now_ns) - now_ns) / Double(page_ns)
       if probe_ns <= now_ns {
-        queues.append(Double(max(free_ns, now_ns) - now_ns) / Double(page_ns))
+        if client.programs == 0 { queues.append(queue) }
         probe_ns = now_ns + UInt64.random(in: 1...200_000, using: &random)
       } else if ack_ns <= now_ns {
         let mark = acknowledgements[head].mark
         head += 1
         inFlight -= 1
         pace.arrived(count: 1, newest: mark, inFlight: inFlight, now_ns: now_ns)
+      } else if request_ns <= now_ns {
+        queues.append(queue)
+        pace.fetched()
+        fetched += 1
+        free_ns = max(free_ns, now_ns) + page_ns
+        requests.removeFirst()
+        requests.append(free_ns + 2 * link.latency_ns)
       } else {
         let mark = pace.sent(now_ns: now_ns, inFlight: inFlight)
         inFlight += 1
@@ -82,7 +100,8 @@ struct PacedLink {
     now_ns = end_ns
     queues.sort()
     return Findings(
-      utilisation: Double(sent) * Double(page_ns) / Double(end_ns - start_ns),
+      utilisation: Double(sent + fetched) * Double(page_ns) / Double(end_ns - start_ns),
+      pushed: Double(sent) / Double(sent + fetched),
       queue_p99: queues[queues.count * 99 / 100],
       queue_mean: queues.reduce(0, +) / Double(queues.count))
   }

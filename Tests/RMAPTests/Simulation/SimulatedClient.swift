@@ -191,7 +191,7 @@ final class SimulatedClient {
       if outcome == .refused(.noSpace), schedule.quota == .max { violated("no space") }
     case .discard:
       changed(request, outcome, to: 0, lossBetween)
-    case .hint, .have, .begin, .end:
+    case .hint, .have, .begin, .end, .window:
       violated("\(request.operation) was never asked for")
     }
   }

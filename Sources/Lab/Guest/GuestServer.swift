@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
+
+/// A memxd which runs in a guest.
+struct GuestServer: Sendable {
+  let guest: Guest
+  private static let http = "127.0.0.1:9109"
+  private static let log = "/run/memxd.log"
+
+  /// Starts it and waits until it is ready.
+  ///
+  /// - Parameter arguments: its command line.
+  /// - Throws: ``LabError`` with its log when it does not get ready.
+  static func start(_ arguments: String, in guest: Guest) async throws -> GuestServer {
+    let outcome = try await guest.outcome(
+      """
+      memxd \(arguments) --http \(http) > \(log) 2>&1 &
+      echo $! > /run/memxd.pid
+      until grep -q ' ready ' \(log); do kill -0 $! || exit 1; usleep 50000; done
+      """, in: .work, timeout: .seconds(180))
+    guard outcome.succeeded else {
+      throw LabError("memxd did not get ready: \(try await guest.run("cat \(log)"))")
+    }
+    return GuestServer(guest: guest)
+  }
+
+  /// What a scenario reads of the JSON status.
+  struct Status: Decodable, Sendable {
+    struct Link: Decodable, Sendable {
+      let up: Bool
+      let sessions: Int
+      let cpu_us: Int
+      let counters: [String: Int]
+    }
+    struct Region: Decodable, Sendable {
+      struct Session: Decodable, Sendable {
+        let client: String
+        let link: String
+      }
+      let name: String
+      let session: Session?
+    }
+    let links: [Link]
+    let regions: [Region]
+  }
+
+  /// The JSON status.
+  func status() async throws -> Status {
+    let text = try await guest.run("wget -q -O - http://\(Self.http)/status")
+    do {
+      return try JSONDecoder().decode(Status.self, from: Data(text.utf8))
+    } catch {
+      throw LabError("memxd's status cannot be read: \(error): \(text)")
+    }
+  }
+
+  /// Everything it has logged since it was started.
+  func logText() async throws -> String { try await guest.run("cat \(Self.log)") }
+
+  /// Waits until it has logged something.
+  func until(logs text: String, timeout: Duration = .seconds(30)) async throws {
+    try await guest.until("grep -q '\(text)' \(Self.log)", timeout: timeout)
+  }
+
+  /// Ends it in order.
+  func stop() async throws { try await end(with: "TERM") }
+
+  /// Kills it.
+  func kill() async throws { try await end(with: "KILL") }
+
+  private func end(with signal: String) async throws {
+    try await guest.run(
+      """
+      pid=$(cat /run/memxd.pid)
+      kill -\(signal) $pid
+      while kill -0 $pid 2>/dev/null; do usleep 20000; done
+      """)
+  }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Scenario {
+  /// Refusals, and whatever may end a connection: nothing may be lost, nothing left behind.
+  static let rdmaBadDays = Scenario(
+    "rdma/bad-days", "wrong ports and tokens, too many clients, ends of clients, servers and links",
+    usesModule: false, usesRDMA: true
+  ) { bed, findings in
+    try await RDMAPair.with(bed) { pair in
+      // Memory that outlives the server's program.
+      try await pair.server.run("mkdir /run/arena && mount -t tmpfs -o size=64M arena /run/arena")
+      let start =
+        "--link rdma:rxe0 --region a:4M --region b:4M,token=sesame --region c:4M,layout=linear"
+        + " --memory 12M --ring-frames 256 --max-sessions 2 --arena /run/arena"
+      let server = try await GuestServer.start(start, in: pair.server)
+      let bench = "--link rdma:\(RDMAPair.address)"
+
+      findings.progress.note("what a client may have wrong")
+      await findings.expect(
+        try await pair.refusal("\(bench):4000 --region a").contains("nothing listens on port 4000"),
+        "a wrong port is not said to be one")
+      await findings.expect(
+        try await pair.refusal("\(bench) --region nothing").contains("no region of that name"),
+        "an unknown region is not said to be one")
+      await findings.expect(
+        try await pair.refusal("\(bench) --region b").contains("may not attach"),
+        "a wrong token is not refused")
+
+      findings.progress.note("more clients than allowed")
+      async let first = pair.pages("\(bench) --region a --duration 15")
+      async let second = pair.pages("\(bench) --region b --token sesame --duration 15")
+      try await within(.seconds(60), "two sessions") {
+        while try await server.status().links[0].sessions < 2 {
+          try await Task.sleep(for: .milliseconds(200))
+        }
+      }
+      let third = try await pair.refusal("\(bench) --region c")
+      await findings.expect(
+        third.contains("as many sessions as it may have"), "a client too many: \(third)")
+      await findings.check(try await first, "first")
+      await findings.check(try await second, "second")
+
+      findings.progress.note("a client that is killed")
+      try await pair.client.run(
+        "memx-bench rmap \(bench) --region a --duration 60 > /dev/null 2>&1 & sleep 4; kill -9 $!",
+        in: .work)
+      let again = try await pair.pages("\(bench) --region a --duration 1")
+      await findings.check(again, "after_kill")
+
+      for (name, words) in [("messages", "--region a"), ("one_sided", "--region c --one-sided")] {
+        findings.progress.note("\(name): the server is killed and started again")
+        async let survivor = pair.pages(
+          "\(bench) \(words) --queue-depth 8 --duration 20 --timeout 60")
+        try await Task.sleep(for: .seconds(10))
+        try await server.kill()
+        _ = try await GuestServer.start(start, in: pair.server)
+        await findings.check(try await survivor, "\(name)_server_killed")
+
+        findings.progress.note("\(name): the link is down for 10 s")
+        async let patient = pair.pages(
+          "\(bench) \(words) --queue-depth 8 --duration 20 --timeout 60")
+        try await Task.sleep(for: .seconds(8))
+        try pair.server.setCarrier(false)
+        try await Task.sleep(for: .seconds(10))
+        try pair.server.setCarrier(true)
+        await findings.check(try await patient, "\(name)_link_down")
+      }
+
+      try await server.stop()
+      for guest in [pair.server, pair.client] {
+        let left = try await guest.run(
+          "/programs/bin/rdma resource show qp | grep 'type RC' || true")
+        await findings.expect(left.isEmpty, "queue pairs are left behind: \(left)")
+      }
+    }
+  }
+}

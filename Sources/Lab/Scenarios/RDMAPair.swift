@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import FoundationEssentials
+import SystemPackage
+
+/// Two guests on one segment, each with a soft-RoCE device: a server's and a client's.
+struct RDMAPair: Sendable {
+  let server: Guest
+  let client: Guest
+
+  /// The server's IP address.
+  static let address = "10.78.0.1"
+
+  /// Boots both, and ends both in order when `body` has succeeded.
+  static func with<R: Sendable>(
+    _ bed: Bed, memory_mib: Int = 256, _ body: @escaping @Sendable (RDMAPair) async throws -> R
+  ) async throws -> R {
+    try await bed.namespace.addTap("tap1", mtu: 9000)
+    try await bed.namespace.addBridge("br0", joining: ["tap0", "tap1"], mtu: 9000)
+    var machine = Machine(memory_mib: memory_mib, processors: 1)
+    machine.name = "server"
+    var other = machine
+    other.name = "client"
+    other.address = "52:54:00:6d:78:02"
+    other.tap = "tap1"
+    return try await bed.withGuest(machine) { [other] server in
+      try await bed.withGuest(other) { client in
+        try await server.rdmaUp("\(address)/24")
+        try await client.rdmaUp("10.78.0.2/24")
+        return try await body(RDMAPair(server: server, client: client))
+      }
+    }
+  }
+
+  /// What `memx-bench rmap --json` says.
+  struct Pages: Decodable, Sendable {
+    let pages: Int
+    let pages_per_s: Double
+    let p50_us: Double
+    let p99_us: Double
+    let failures: Int
+    let wrong_pages: Int
+    let retransmissions: Int
+  }
+
+  /// Runs `memx-bench rmap` in the client's guest, with every page verified.
+  ///
+  /// - Throws: ``LabError`` when it fails, or says something else.
+  func pages(_ arguments: String, timeout: Duration = .seconds(120)) async throws -> Pages {
+    let text = try await client.run(
+      "memx-bench rmap \(arguments) --verify --json", in: .work, timeout: timeout)
+    do {
+      return try JSONDecoder().decode(Pages.self, from: Data(text.utf8))
+    } catch {
+      throw LabError("memx-bench rmap said: \(text)")
+    }
+  }
+
+  /// Runs `memx-bench rmap`, which must fail, and say why.
+  func refusal(_ arguments: String) async throws -> String {
+    let outcome = try await client.outcome("memx-bench rmap \(arguments)", in: .work)
+    guard !outcome.succeeded else {
+      throw LabError("‘memx-bench rmap \(arguments)’ should have been refused: \(outcome.text)")
+    }
+    return outcome.text
+  }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Glibc
+import Links
+import RMAP
+
+/// Tries to reach a server's memory where that is not allowed: for tests of servers and of their devices.
+struct Refusals: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Tries what a server's RDMA device must refuse; fails when it does not.",
+    shouldDisplay: false)
+
+  @Option(help: "rdma:ADDRESS[:PORT] with the server's IP address.")
+  var link: String
+
+  @Option(help: "A region with layout=linear.")
+  var region: String
+
+  func validate() throws {
+    guard case .rdma = LinkName(link) else { throw ValidationError("--link must be rdma:…") }
+    guard RegionName(region) != nil else { throw ValidationError("--region is no name") }
+  }
+
+  func run() throws {
+    guard case .rdma(let address) = LinkName(link) else { return }
+    var attempts: [String] = []
+    func expectRefusal(_ what: String, _ finished: VerbsLink.Finished?) throws {
+      guard let finished else { throw RmapError(description: "\(what): no answer within 10 s") }
+      guard finished.wasRefused else {
+        throw RmapError(description: "\(what): not refused, but ended with: \(finished.reason)")
+      }
+      attempts.append("\"\(what)\":\"\(finished.reason)\"")
+    }
+
+    let memory = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: Wire.pageBytes, alignment: Wire.pageBytes)
+    defer { memory.deallocate() }
+
+    try expectRefusal("read behind the end", attempt(address, memory) { $0.slot = $0.slots })
+    try expectRefusal("read before the beginning", attempt(address, memory) { $0.slot = .max })
+    try expectRefusal(
+      "write behind the end",
+      attempt(address, memory) {
+        $0.slot = $0.slots
+        $0.isWrite = true
+      })
+    try expectRefusal("a key that was never given", attempt(address, memory) { $0.key ^= 0x5A })
+    try expectRefusal("another connection's key", foreign(address, memory))
+    try expectRefusal("the key of a session that has ended", stale(address, memory))
+    print("{\"schema\":1,\"bench\":\"refusals\"," + attempts.joined(separator: ",") + "}")
+  }
+
+  /// An access that is allowed until it is changed.
+  private struct Access {
+    var slot: UInt64 = 0
+    var slots: UInt64
+    var key: UInt32
+    var isWrite = false
+  }
+
+  private func client(_ address: VerbsAddress) throws -> RmapClient<VerbsPort> {
+    let port = try VerbsPort(address, queueDepth: 4)
+    let server = port.server
+    return RmapClient(
+      port, link: link, queueDepth: 4, region: RegionName(region)!, token: .none, server: server,
+      giveUp_ns: 5_000_000_000, busyPoll_us: 0)
+  }
+
+  /// Makes one access over a session of its own.
+  private func attempt(
+    _ address: VerbsAddress, _ memory: UnsafeMutableRawBufferPointer,
+    change: (inout Access) -> Void
+  ) throws -> VerbsLink.Finished? {
+    var client = try client(address)
+    _ = try client.attach()
+    let reach = try client.openWindow(memory)
+    var access = Access(slots: reach.window.slots, key: reach.window.key)
+    change(&access)
+    var window = reach.window
+    window.key = access.key
+    return client.port.perform(access.slot, memory, reach.localKey, window, access.isWrite)
+  }
+
+  /// Uses the key of one connection, which is open, over another.
+  private func foreign(
+    _ address: VerbsAddress, _ memory: UnsafeMutableRawBufferPointer
+  ) throws -> VerbsLink.Finished? {
+    var owner = try client(address)
+    _ = try owner.attach()
+    let reach = try owner.openWindow(memory)
+    guard owner.port.perform(0, memory, reach.localKey, reach.window, false)?.succeeded == true
+    else { throw RmapError(description: "the key does not even open its owner's memory") }
+    var other = try VerbsPort(address, queueDepth: 4)
+    let answer = other.perform(0, memory, try other.register(memory), reach.window, false)
+    guard owner.port.perform(0, memory, reach.localKey, reach.window, false)?.succeeded == true
+    else { throw RmapError(description: "another connection's attempt has harmed the owner") }
+    return answer
+  }
+
+  /// Detaches, and goes on.
+  private func stale(
+    _ address: VerbsAddress, _ memory: UnsafeMutableRawBufferPointer
+  ) throws -> VerbsLink.Finished? {
+    var client = try client(address)
+    _ = try client.attach()
+    let reach = try client.openWindow(memory)
+    client.detach()
+    // The answer to DETACH is the first frame from now on.
+    let end_ns = monotonic_ns() + 5_000_000_000
+    while client.port.next() == nil {
+      guard monotonic_ns() < end_ns else {
+        throw RmapError(description: "no answer to DETACH")
+      }
+      client.port.wait(timeout_ms: 10)
+    }
+    return client.port.perform(0, memory, reach.localKey, reach.window, false)
+  }
+}
+
+extension VerbsPort {
+  /// Reads or writes one page, and waits up to 10 s for how that ends.
+  fileprivate mutating func perform(
+    _ slot: UInt64, _ memory: UnsafeMutableRawBufferPointer, _ localKey: UInt32,
+    _ window: MemoryWindow, _ isWrite: Bool
+  ) -> VerbsLink.Finished? {
+    let end_ns = monotonic_ns() + 10_000_000_000
+    start(
+      PageLoad.Request(
+        index: 0, operation: isWrite ? .write : .read, slot: slot, buffer: memory.baseAddress!),
+      localKey: localKey, in: window)
+    flush()
+    while monotonic_ns() < end_ns {
+      if let finished = takeFinished() { return finished }
+      waitForAny(timeout_ms: 10)
+    }
+    return nil
+  }
+}

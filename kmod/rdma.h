@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * memx_rdma: RMAP over RDMA's reliable connections.
+ *
+ * rdma.c             the module; a device joins and leaves
+ * rdma_address.c     which server, and from where
+ * rdma_connection.c  a connection, from its begin to its end
+ * rdma_frames.c      frames, out and in
+ * rdma_window.c      pages, moved without the server's processor
+ */
+#ifndef MEMX_RDMA_H
+#define MEMX_RDMA_H
+
+#include <linux/bvec.h>
+#include <linux/mempool.h>
+#include <linux/socket.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/rdma_cm.h>
+
+#include "memx.h"
+
+/* A page may be in as many pieces. */
+#define MEMX_RDMA_PIECES (RMAP_PAGE_BYTES >> SECTOR_SHIFT)
+/* Requests that a frame may hold messages of. */
+#define MEMX_RDMA_TAGS 16
+/* Headers in front of a page, or the longest message that carries none. */
+#define MEMX_RDMA_LINEAR_BYTES \
+	(RMAP_HDR_BYTES + RMAP_MAX_HINT_EXTENTS * RMAP_EXTENT_BYTES)
+/* A page a frame: what packing more would save, an RDMA device does not cost. */
+#define MEMX_RDMA_FRAME_BYTES RMAP_WHOLE_PAGE_MTU
+/* Frames of a session that belong to no request of the disk. */
+#define MEMX_RDMA_SPARE_FRAMES 16
+
+/**
+ * struct memx_rdma_send - a frame to send
+ * @cqe: of its completion
+ * @list: among the free ones, or in a burst
+ * @rdma: whose it is
+ * @wr: the work request; of an RDMA read or write, it has no @linear
+ * @sge: @linear if it has any, then @piece
+ * @epoch: the session whose messages it holds
+ * @bytes: how many are in @linear
+ * @pieces: how many are in @piece
+ * @is_bounced: @piece is a copy, in a page from the pool
+ * @count: how many @tags are in use
+ * @tags: the requests whose messages it holds
+ * @piece: where the page lies; a reference to each
+ * @linear: headers, or a message that carries no page
+ */
+struct memx_rdma_send {
+	struct ib_cqe cqe;
+	struct list_head list;
+	struct memx_rdma *rdma;
+	struct ib_rdma_wr wr;
+	struct ib_sge sge[1 + MEMX_RDMA_PIECES];
+	u32 epoch;
+	u16 bytes;
+	u8 pieces;
+	bool is_bounced;
+	u16 count;
+	u16 tags[MEMX_RDMA_TAGS];
+	struct bio_vec piece[MEMX_RDMA_PIECES];
+	u8 *linear;
+};
+
+/**
+ * struct memx_rdma_receive - a buffer for a frame to come
+ * @cqe: of its completion
+ * @rdma: whose it is
+ * @skb: the buffer, which other transports' frames come in, too
+ * @sge: the buffer, as the device knows it; address 0 while it does not
+ */
+struct memx_rdma_receive {
+	struct ib_cqe cqe;
+	struct memx_rdma *rdma;
+	struct sk_buff *skb;
+	struct ib_sge sge;
+};
+
+/**
+ * struct memx_rdma_window - the server's memory, as far as we may reach it
+ * @epoch: of the session that it is for; written last
+ * @address: where slot 0 is
+ * @slots: how many there are
+ * @key: the remote key
+ */
+struct memx_rdma_window {
+	u32 epoch;
+	u64 address;
+	u64 slots;
+	u32 key;
+};
+
+/**
+ * struct memx_rdma - a device's end of a connection, and all that it needs
+ * @dev: the device
+ * @server: the server's address
+ * @send_lock: protects @free, @used and @is_starved; softirqs off
+ * @free: sends
+ * @used: sends that are not free
+ * @limit: how many may be in use: also the receives that the server keeps
+ * @is_starved: somebody found none free
+ * @nr_sends: how many there are
+ * @sends: array
+ * @nr_receives: how many there are
+ * @receives: array
+ * @pool: pages for copies, where the device cannot take a page as it lies
+ * @id: the connection, NULL while there is none
+ * @pd: its protection domain
+ * @cq: its completion queue
+ * @epoch: of the newest session when it was made: it serves one session
+ * @max_pieces: pieces of a page that the device takes behind headers
+ * @max_reads: ... and for an RDMA read
+ * @frame_bytes: the most bytes of a frame that both ends take
+ * @is_broken: of no use any more; set once
+ * @is_answered: what the connection manager was asked last has been answered
+ * @answer: 0 or why not
+ * @hello: what the server has said of itself
+ * @window: the server's memory, if it lets us reach it
+ */
+struct memx_rdma {
+	struct memx_device *dev;
+	struct sockaddr_storage server;
+
+	spinlock_t send_lock;
+	struct list_head free;
+	unsigned int used;
+	unsigned int limit;
+	bool is_starved;
+
+	unsigned int nr_sends;
+	struct memx_rdma_send *sends;
+	unsigned int nr_receives;
+	struct memx_rdma_receive *receives;
+	mempool_t *pool;
+
+	struct rdma_cm_id *id;
+	struct ib_pd *pd;
+	struct ib_cq *cq;
+	u32 epoch;
+	unsigned int max_pieces;
+	unsigned int max_reads;
+	unsigned int frame_bytes;
+	bool is_broken;
+	bool is_answered;
+	int answer;
+	struct rmap_hello hello;
+	struct memx_rdma_window window;
+};
+
+static inline struct memx_rdma *memx_rdma_of(struct memx_device *dev)
+{
+	return dev->transport_data;
+}
+
+/* rdma_address.c */
+int memx_rdma_parse(const char *link, struct sockaddr_storage *server);
+int memx_rdma_source(const struct memx_rdma *rdma,
+		     struct sockaddr_storage *source);
+
+/* rdma_connection.c */
+int memx_rdma_connect(struct memx_device *dev, bool interruptible);
+void memx_rdma_disconnect(struct memx_device *dev);
+void memx_rdma_break(struct memx_rdma *rdma, const char *why);
+
+/* rdma_frames.c */
+int memx_rdma_frames_create(struct memx_rdma *rdma);
+void memx_rdma_frames_destroy(struct memx_rdma *rdma);
+struct memx_rdma_send *memx_rdma_send_take(struct memx_rdma *rdma, u32 epoch);
+void memx_rdma_send_give(struct memx_rdma_send *send);
+bool memx_rdma_send_refer(struct memx_rdma_send *send, struct request *rq,
+			  unsigned int most);
+int memx_rdma_receives_post(struct memx_rdma *rdma);
+void memx_rdma_receives_unmap(struct memx_rdma *rdma);
+bool memx_rdma_add(struct memx_device *dev, struct memx_session *session,
+		   struct memx_burst *burst, const struct rmap_hdr *hdr,
+		   struct request *rq, unsigned int offset);
+void memx_rdma_send(struct memx_device *dev, struct memx_burst *burst);
+void memx_rdma_drop(struct memx_device *dev, struct memx_burst *burst);
+int memx_rdma_send_attach(struct memx_device *dev, const struct rmap_hdr *hdr,
+			  const struct rmap_attach *attach, unsigned int mtu);
+bool memx_rdma_send_alone(struct memx_device *dev, u32 epoch,
+			  struct rmap_hdr *hdr, const void *payload);
+
+/* rdma_window.c */
+#define MEMX_RDMA_OWN_TAGS 1
+void memx_rdma_opened(struct memx_device *dev);
+void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
+		      const struct rmap_hdr *hdr, struct sk_buff *skb,
+		      unsigned int offset);
+bool memx_rdma_move(struct memx_device *dev, struct memx_session *session,
+		    struct memx_burst *burst, const struct rmap_hdr *hdr,
+		    struct request *rq);
+
+#endif /* MEMX_RDMA_H */
