@@ -72,7 +72,13 @@ struct Ramdisk: Sendable {
         try await Command.run(["xz", "-d", target.appending(name).string])
       }
     }
-    for module in modules { try await Command.run(["cp", module.string, target.string]) }
+    // The ramdisk stays in memory that cannot be swapped; what debuggers want is most of a module.
+    for module in modules {
+      let name = module.lastComponent?.string ?? ""
+      try await Command.run([
+        "strip", "--strip-debug", "-o", target.appending(name).string, module.string,
+      ])
+    }
     try await Command.run(["/sbin/depmod", "-b", tree.string, kernel.release])
   }
 

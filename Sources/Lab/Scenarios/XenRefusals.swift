@@ -30,23 +30,20 @@ extension Scenario {
       let programs = try await MovedPrograms.start(on: guest, of: bed)
 
       bed.progress.note("a target that is full")
+      let free_mib = try await target.free_mib()
       let filler = try await target.fill(leaving_mib: 64)
       try await refused("MiB are free", "a full target")
       try await target.run("xl destroy \(filler)")
+      try await target.until("[ $(xl info free_memory) -ge \(free_mib) ]")
 
       bed.progress.note("cancelled in the preparation, and while the guest is on its way")
       for state in ["preparing", "frozen"] {
-        async let cancelled = source.migrate(guest, to: target)
-        try await source.until(
-          "xenstore-read \(guest.store(in: source))/state | grep -q \(state)",
-          timeout: .seconds(180))
-        try await source.run("kill -INT $(pidof memxctl)")
-        let outcome = try await cancelled
+        let outcome = try await source.cancelledMigration(of: guest, to: target, when: state)
         await findings.expect(
           !outcome.succeeded && outcome.output.contains("runs on here"),
           "cancelled while \(state): memxctl ended with \(outcome.code) ‘\(outcome.text)’")
         try await source.until(
-          "xenstore-read \(guest.store(in: source))/state | grep -q idle")
+          "xenstore-read \(guest.store)/state | grep -q idle")
         let checked = try await programs.check()
         await findings.expect(
           checked == "verified", "cancelled while \(state): memory of known content: \(checked)")

@@ -12,10 +12,8 @@ extension XenGuest {
       "modprobe memx && memxctl attach --pseudo --link eth0 --swap --timeout \(timeout_s)")
   }
 
-  /// Where its module writes in the XenStore of a host.
-  func store(in host: XenHost) -> String {
-    "/local/domain/$(xl domid \(configuration.name))/data/memx"
-  }
+  /// Where its module writes in XenStore, for a shell in dom0.
+  var store: String { "/local/domain/$(xl domid \(configuration.name))/data/memx" }
 
   /// Pages that have not come yet.
   func missing() async throws -> Int {

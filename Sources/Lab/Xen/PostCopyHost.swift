@@ -48,9 +48,31 @@ extension XenHost {
     _ guest: XenGuest, to target: XenHost, _ words: String = "",
     timeout: Duration = .seconds(600)
   ) async throws -> Guest.Outcome {
+    try await outcome(migration(of: guest, to: target, words), timeout: timeout)
+  }
+
+  /// Starts to move a guest, and cancels that as soon as its module says that it is in `state`.
+  ///
+  /// - Returns: how `memxctl migrate` ended, and what it printed.
+  func cancelledMigration(
+    of guest: XenGuest, to target: XenHost, when state: String,
+    timeout: Duration = .seconds(600)
+  ) async throws -> Guest.Outcome {
     try await outcome(
-      "memxctl migrate \(guest.configuration.name) 'nc \(target.machine.address)"
-        + " \(Self.receivePort)' --ssh-command '' --json \(words)", timeout: timeout)
+      """
+      \(migration(of: guest, to: target)) &
+      until xenstore-read \(guest.store)/state | grep -q \(state) || ! kill -0 $!; do
+        usleep 50000
+      done
+      kill -INT $!
+      wait $!
+      """, timeout: timeout)
+  }
+
+  /// The command that moves a guest from here to another host.
+  private func migration(of guest: XenGuest, to target: XenHost, _ words: String = "") -> String {
+    "memxctl migrate \(guest.configuration.name) 'nc \(target.machine.address)"
+      + " \(Self.receivePort)' --ssh-command '' --json \(words)"
   }
 
   /// What memxd and the receiver have said; for people.
