@@ -21,7 +21,7 @@ public struct Toolstack: Sendable {
   /// The number of the domain called `name`.
   func domain(_ name: String) throws(RunFailure) -> Int {
     let said = try xl("domid", name)
-    guard let number = Int(said.filter { $0.isNumber }) else {
+    guard let number = Int(said.filter { !$0.isWhitespace }) else {
       throw RunFailure("xl domid \(name) printed '\(said)'")
     }
     return number

@@ -16,6 +16,8 @@ struct Receive: ParsableCommand {
 
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
+    // Servers that start a program for each connection ignore how it ends, and pass that on; xl's end matters.
+    signal(SIGCHLD, SIG_DFL)
     try output.report { () throws(Failure) in
       var receiver = TargetReceiver(
         store: try openStore(), input: STDIN_FILENO, output: STDOUT_FILENO)

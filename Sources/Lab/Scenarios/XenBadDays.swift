@@ -17,7 +17,7 @@ extension Scenario {
       let memory_kib = try await guest.memory_kib()
       let programs = try await MovedPrograms.start(on: guest, of: bed)
 
-      async let migration = bed.migrate(guest, from: source, to: target, "--rate 1M")
+      async let migration = source.migrate(guest, to: target, "--rate 1M")
       try await guest.missing(.seconds(300)) { $0 > 0 }
       let all = try await guest.missing()
 
@@ -42,7 +42,7 @@ extension Scenario {
       try await guest.missing(.seconds(180)) { $0 < killed }
       await findings.expect(killed > 0, "all \(all) pages had come before memxd was killed")
 
-      let report = try await migration
+      let report = try PostCopyReport(try await migration)
       await findings.set("pages", .count(report.pages_transferred))
       await findings.set("missing_when_killed", .count(killed))
       try await guest.expectWhole(memory_kib: memory_kib, report, findings)

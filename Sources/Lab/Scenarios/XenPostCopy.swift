@@ -33,7 +33,7 @@ extension Scenario {
       let programs = try await MovedPrograms.start(on: guest, of: bed)
 
       bed.progress.note("the guest moves to \(target.machine.name)")
-      let there = try await bed.migrate(guest, from: source, to: target)
+      let there = try PostCopyReport(try await source.migrate(guest, to: target))
       bed.progress.note(
         "it ran at \(target.machine.name) after \(there.downtime_ms) ms; its last page came after"
           + " \(there.total_ms) ms")
@@ -49,7 +49,7 @@ extension Scenario {
 
       if andBack {
         bed.progress.note("the guest moves back")
-        let back = try await bed.migrate(guest, from: target, to: source)
+        let back = try PostCopyReport(try await target.migrate(guest, to: source))
         await findings.set("back_downtime_ms", .count(back.downtime_ms))
         await findings.set("back_total_ms", .count(back.total_ms))
         try await guest.expectWhole(memory_kib: memory_kib, back, findings)
@@ -58,23 +58,5 @@ extension Scenario {
       try await programs.finish(findings)
       try await guest.powerOff(on: andBack ? source : target)
     }
-  }
-}
-
-extension XenBed {
-  /// Moves a guest, and keeps what all sides have said.
-  func migrate(
-    _ guest: XenGuest, from source: XenHost, to target: XenHost, _ words: String = ""
-  ) async throws -> PostCopyReport {
-    let outcome: Result<Guest.Outcome, any Error>
-    do { outcome = .success(try await source.migrate(guest, to: target, words)) } catch {
-      outcome = .failure(error)
-    }
-    for host in [source, target] {
-      try Files.write(
-        try await host.memxLogs(),
-        to: directory.appending(host.machine.name).appending("memx.log"))
-    }
-    return try PostCopyReport(try outcome.get())
   }
 }

@@ -40,7 +40,8 @@ extension Scenario {
       for state in ["preparing", "frozen"] {
         let outcome = try await source.cancelledMigration(of: guest, to: target, when: state)
         await findings.expect(
-          !outcome.succeeded && outcome.output.contains("runs on here"),
+          !outcome.succeeded
+            && outcome.output.contains("cancelled; \(guest.configuration.name) runs on here"),
           "cancelled while \(state): memxctl ended with \(outcome.code) ‘\(outcome.text)’")
         try await source.until(
           "xenstore-read \(guest.store)/state | grep -q idle")

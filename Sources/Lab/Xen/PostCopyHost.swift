@@ -78,6 +78,7 @@ extension XenHost {
   /// What memxd and the receiver have said; for people.
   func memxLogs() async throws -> String {
     try await run(
-      "for log in \(Self.memxdLog) /run/receive.log; do echo \"== $log\"; cat $log; done")
+      "for log in \(Self.memxdLog) /run/receive.log; do echo \"== $log\"; cat $log 2>&1; done; true"
+    )
   }
 }

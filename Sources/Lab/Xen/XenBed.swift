@@ -94,6 +94,9 @@ public struct XenBed: Sendable {
     if let consoles = try? await host.consoles() {
       try? Files.write(consoles, to: directory.appending("guests.log"))
     }
+    if let said = try? await host.memxLogs() {
+      try? Files.write(said, to: directory.appending("memx.log"))
+    }
     if let state = try? await host.state() {
       try? Files.write(state, to: directory.appending("dom0.log"))
     }
