@@ -175,7 +175,8 @@ let package = Package(
       name: "SimulationTests", dependencies: ["Simulation", "RMAP", "Prepaging", "Workloads"],
       swiftSettings: strict),
     .testTarget(
-      name: "LabTests", dependencies: ["Lab", "memxd", "memx-bench", "memx-lab", system], swiftSettings: strict),
+      name: "LabTests", dependencies: ["Lab", "memxd", "memx-bench", "memx-lab", system],
+      swiftSettings: strict),
     .testTarget(name: "ConsoleTests", dependencies: ["Console"], swiftSettings: strict),
     .testTarget(
       name: "ControlTests",

@@ -11,7 +11,8 @@ extension SourceMigration {
     var targetSpeaks = true
     do throws(RunFailure) {
       try store.watch(serve.path)
-      var isOver = false
+      // Should it have been suspended without handing its pages over, it has moved as a whole.
+      var isOver = try guest.state() != .frozen
       while !isOver {
         if targetSpeaks {
           switch channel.receive(timeout_ms: 500, also: store.descriptor) {
@@ -37,7 +38,9 @@ extension SourceMigration {
       }
       report.resume_ms = (monotonicNs() - resumed_ns) / 1_000_000
       // The target's last word has the guest's own figures.
-      while targetSpeaks, case .line(let line) = channel.receive(timeout_ms: 10_000) {
+      while targetSpeaks, try guest.state() == .frozen,
+        case .line(let line) = channel.receive(timeout_ms: 10_000)
+      {
         take(line)
         if line.word == "complete" { break }
       }

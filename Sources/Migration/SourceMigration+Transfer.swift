@@ -43,9 +43,9 @@ extension SourceMigration {
       messages.closeWriteEnd()
       var pump = StreamPump(input: data.readEnd, output: channel.output)
       var reason: String?
+      var nextLook_ns: UInt64 = 0
       pumping: while true {
-        let step = pump.step()
-        switch step {
+        switch pump.step() {
         case .end: break pumping
         case .broken:
           reason = whyBroken(channel)
@@ -56,12 +56,14 @@ extension SourceMigration {
             break pumping
           }
         }
-        // What is left of the memory, at most.
-        let gone = (try guest.number("released") ?? 0) + (try guest.number("used") ?? 0)
-        let expected = max(1, 4096 * (report.memory_pages - min(gone, report.memory_pages)))
-        progress(
-          MigrationProgress(
-            phase: .transfer, fraction: Double(pump.bytes) / Double(expected)))
+        // Every look at XenStore is downtime.
+        guard monotonicNs() >= nextLook_ns else { continue }
+        nextLook_ns = monotonicNs() + 250_000_000
+        if (try? guest.state()) == .failed {
+          reason = "the guest could not hand its pages over: \(whyFailed)"
+          break pumping
+        }
+        showTransfer(bytes: pump.bytes)
       }
       // Without a reader xl fails, and says so to the domain.
       data.closeReadEnd()
@@ -78,6 +80,18 @@ extension SourceMigration {
     } catch {
       throw Failure(.failed, "\(error.description); see xl list for where the domain is")
     }
+  }
+
+  private var whyFailed: String { ((try? guest.text("error")) ?? nil) ?? "it does not say why" }
+
+  private func showTransfer(bytes: UInt64) {
+    let released = ((try? guest.number("released")) ?? nil) ?? 0
+    let used = ((try? guest.number("used")) ?? nil) ?? 0
+    // What is left of the memory, at most.
+    let expected = 4096 * (report.memory_pages - min(released + used, report.memory_pages))
+    progress(
+      MigrationProgress(
+        phase: .transfer, fraction: Double(bytes) / Double(max(1, expected))))
   }
 
   /// A target that gives up says why before it goes.

@@ -120,9 +120,21 @@ public struct TargetReceiver {
       let now = Line("progress", try figures(guest))
       if now != last { say(now) }
       last = now
-      var ready = pollfd(fd: store.descriptor, events: Int16(POLLIN), revents: 0)
-      if poll(&ready, 1, 500) > 0 { try store.takeChanges() }
+      // A guest that came as a whole has nothing to say; then the source hangs up.
+      if try awaitChange(), state == nil { return }
     }
+  }
+
+  /// Waits until XenStore says something, or for half a second.
+  ///
+  /// - Returns: whether the source has hung up.
+  private func awaitChange() throws(RunFailure) -> Bool {
+    var ready = [
+      pollfd(fd: store.descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: channel.input, events: 0, revents: 0),
+    ]
+    if poll(&ready, 2, 500) > 0 { try store.takeChanges() }
+    return ready[1].revents != 0
   }
 
   private func figures(_ guest: GuestKeys) throws(RunFailure) -> [String: String] {

@@ -55,9 +55,10 @@ struct Hosts {
 
   /// Migrates.
   ///
+  /// - Parameter suspended: what the guest's module says once it is suspended.
   /// - Returns: how it went at the source, and at the target (a failure when it was not reached).
   func migrate(
-    isCancelled: @escaping @Sendable () -> Bool = { false }
+    suspended: String = "frozen", isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> (source: Result<MigrationReport, Failure>, target: Result<Void, Failure>) {
     signal(SIGPIPE, SIG_IGN)
     let (to, from) = ("\(directory.path)/to", "\(directory.path)/from")
@@ -65,8 +66,13 @@ struct Hosts {
     let request = MigrationRequest(
       domain: "guest", channel: ["/bin/sh", "-c", "cat '\(from)' & exec cat > '\(to)'"])
     var migration = SourceMigration(
-      request, store: sourceStore, toolstack: source.toolstack, isCancelled: isCancelled,
-      progress: { _ in })
+      request, store: sourceStore, toolstack: source.toolstack,
+      isCancelled: {
+        if source.calls.contains(where: { $0.hasPrefix("save") }) {
+          sourceStore.put("\(Self.guest)/state", suspended)
+        }
+        return isCancelled()
+      }, progress: { _ in })
     let result = Result { () throws(Failure) in try migration.run() }
     return (result, receiving.outcome())
   }

@@ -110,6 +110,28 @@ import Testing
     #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
   }
 
+  @Test func guestCannotHandItsPagesOver() throws {
+    // Suspended all the same, it says so before its memory has gone out.
+    let hosts = try Hosts(
+      source: source(save: "yes; exit 1"),
+      target: MadeUpToolstack(restore: "exec cat > /dev/null"))
+    hosts.sourceStore.put(Hosts.guest + "/error", "no memory for the list")
+    let (moved, received) = try hosts.migrate(suspended: "failed")
+    #expect(message(moved).contains("no memory for the list"))
+    #expect(message(moved).contains("runs on here"))
+    #expect(throws: Failure.self) { try received.get() }
+    #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
+  }
+
+  @Test func guestMovesAsAWhole() throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack())
+    try hosts.targetStore.remove(Hosts.arrived + "/state")
+    let (moved, received) = try hosts.migrate(suspended: "idle")
+    #expect(try moved.get().pages_transferred == 0)
+    try received.get()
+    #expect(hosts.source.calls.last == "destroy 5")
+  }
+
   @Test func guestLosesPages() throws {
     let hosts = try Hosts(source: source(), target: MadeUpToolstack(), end: "failed")
     hosts.targetStore.put(Hosts.arrived + "/missing", "17")

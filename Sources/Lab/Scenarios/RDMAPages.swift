@@ -2,7 +2,7 @@
 
 extension Scenario {
   /// The second transport, from a client's program to the server's memory and back.
-  static let rdmaPages = Scenario(
+  public static let rdmaPages = Scenario(
     "rdma/rmap", "pages over soft-RoCE and Ethernet from one server at the same time, verified",
     usesModule: false, usesRDMA: true
   ) { bed, findings in

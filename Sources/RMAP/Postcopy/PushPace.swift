@@ -32,7 +32,7 @@ public struct PushPace: Sendable {
   private static let cycleGains = [1.25, 0.75, 1, 1, 1, 1, 1, 1]
   /// Rounds that a bandwidth sample counts for, at least; at most twice as many.
   private static let bandwidthRounds = 24
-  private static let roundTripSpan_ns: UInt64 = 2_000_000_000
+  private static let roundTripSpan_ns: UInt64 = 10_000_000_000
   /// How far a late sender may catch up.
   private static let catchUp_ns: UInt64 = 200_000
   /// Until there are samples: 31 pages in 1 ms, a gigabit's worth.
