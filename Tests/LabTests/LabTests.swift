@@ -19,11 +19,19 @@ struct LabTests {
   @Test(
     "Guests on both kernels", .timeLimit(.minutes(10)),
     arguments: [
-      Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .xenStopAndCopy,
-      .xenPostCopy, .rdmaPages,
+      Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .xenPostCopy,
+      .rdmaPages,
     ], KernelSeries.allCases)
   func scenario(_ scenario: Scenario, series: KernelSeries) async throws {
     let report = await scenario.run(Self.lab, on: series)
+    #expect(report.failures == [])
+  }
+
+  @Test(
+    "Xen hosts on bad days", .timeLimit(.minutes(10)),
+    arguments: [Scenario.xenRefusals, .xenBadDays, .xenLostSource])
+  func badDay(_ scenario: Scenario) async throws {
+    let report = await scenario.run(Self.lab)
     #expect(report.failures == [])
   }
 }

@@ -51,7 +51,8 @@ struct ProgramSet: Sendable {
       File(source: xen.root.appending("usr/bin/xenstore-\($0)"), target: "usr/bin/xenstore-\($0)")
     }
     return ProgramSet(
-      swift: ["memxctl"], products: ["memxd"], host: ["tc", "ip"], files: tools + store,
+      swift: ["memxctl"], products: ["memxd"], small: ["wire"], host: ["tc", "ip"],
+      files: tools + store,
       libraries: xen.libraries,
       texts: [
         "etc/xen/xl.conf": Dom0.configuration,

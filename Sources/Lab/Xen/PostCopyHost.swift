@@ -36,8 +36,7 @@ extension XenHost {
 
   /// Takes in guests that others send, as sshd would.
   func takeGuests() async throws {
-    try await run(
-      "nc -ll -p \(Self.receivePort) -e memxctl receive > /dev/null 2>> /run/receive.log &")
+    try await serve(Self.receivePort, "memxctl receive", log: "/run/receive.log")
   }
 
   /// Moves a guest from here to another host by post-copy, and returns when its last page has come.
@@ -71,7 +70,7 @@ extension XenHost {
 
   /// The command that moves a guest from here to another host.
   private func migration(of guest: XenGuest, to target: XenHost, _ words: String = "") -> String {
-    "memxctl migrate \(guest.configuration.name) 'nc \(target.machine.address)"
+    "memxctl migrate \(guest.configuration.name) 'wire call \(target.machine.address)"
       + " \(Self.receivePort)' --ssh-command '' --json \(words)"
   }
 

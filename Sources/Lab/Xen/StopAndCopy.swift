@@ -14,21 +14,16 @@ struct StopAndCopy: Sendable {
   static func move(
     _ domain: String, from source: XenHost, to target: XenHost, timeout: Duration = .seconds(300)
   ) async throws -> StopAndCopy {
-    // The connection must not end with the listener's empty input.
-    async let restored = target.run(
-      """
-      set -o pipefail
-      [ -e /run/silence ] || mkfifo /run/silence
-      nc -l -p \(port) <> /run/silence | xl restore /proc/self/fd/0
-      """, timeout: timeout)
-    try await target.until("netstat -ltn | grep -q :\(port)", timeout: .seconds(20))
+    // xl opens its input once more by name, which works for a pipe, not for a connection.
+    try await target.serve(
+      port, "sh -c 'cat | xl restore /proc/self/fd/0 >&2 && echo restored'", log: "/run/restore.log"
+    )
     let start = ContinuousClock.now
     try await source.run(
       """
       set -o pipefail
-      xl save \(domain) /proc/self/fd/1 | nc \(target.machine.address) \(port)
+      xl save \(domain) /proc/self/fd/1 | wire call \(target.machine.address) \(port) | grep restored
       """, timeout: timeout)
-    _ = try await restored
     return StopAndCopy(total_ms: (ContinuousClock.now - start) / .milliseconds(1))
   }
 }

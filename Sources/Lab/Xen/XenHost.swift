@@ -42,6 +42,18 @@ public final class XenHost: Shell {
     return free
   }
 
+  /// Runs a command of dom0 for each connection to a port, with the connection as its input and output.
+  ///
+  /// - Parameter log: where what it says on standard error goes.
+  func serve(_ port: Int, _ command: String, log: String) async throws {
+    let listens = "netstat -ltn | grep -q ':\(port) '"
+    try await run(
+      """
+      \(listens) || wire serve \(port) \(command) > /dev/null 2>> \(log) &
+      until \(listens); do usleep 50000; done
+      """)
+  }
+
   /// The console of a guest, as far as it was on this host.
   func console(of domain: String) async throws -> String {
     try await run("cat \(Dom0.consoles)/guest-\(domain).log")
