@@ -90,11 +90,11 @@ int memx_verbs_accept(struct memx_verbs *verbs, struct memx_verbs_connection *co
   int code = memx_verbs_make_pair(verbs, connection, sends);
   if (!code) {
     struct rdma_conn_param parameters = memx_verbs_parameters(verbs, private_data, private_bytes);
-    // The event says what the other side wants of this one as seen from here: rdma_get_cm_event(3).
+    // Each side's reads are answered from what the other has set aside for them.
     parameters.responder_resources =
-        lesser(parameters.responder_resources, connection->responder_resources);
+        lesser(parameters.responder_resources, connection->initiator_depth);
     parameters.initiator_depth =
-        lesser(parameters.initiator_depth, connection->initiator_depth);
+        lesser(parameters.initiator_depth, connection->responder_resources);
     if (memx_api.rdma_accept(connection->id, &parameters)) code = errno;
   } else {
     memx_api.rdma_reject(connection->id, NULL, 0);
