@@ -7,8 +7,9 @@ public struct XenMachine: Sendable {
   public let number: Int
   /// Memory of the whole machine, in MiB: dom0's, the hypervisor's, and what guests get.
   public var memory_mib: Int
-  /// Physical processors.
-  public var processors = 1
+  /// Physical processors: with one, dom0 and a guest would wait for each other's time slices, of up to
+  /// 30 ms, for each frame.
+  public var processors = 2
 
   /// How long a command may take for which nothing else is said: a hypervisor that is emulated on a busy
   /// machine takes its time.
@@ -37,7 +38,7 @@ public struct XenMachine: Sendable {
   /// programs in dom0 crash now and then once a guest runs.
   func commandLine(_ parts: XenParts, directory: FilePath) -> [String] {
     let hypervisor = [
-      "console=com1", "com1=115200,8n1",
+      "console=com1", "com1=115200,8n1", "dom0_max_vcpus=1",
       "dom0_mem=\(Self.dom0Memory_mib)M,max:\(Self.dom0Memory_mib)M",
       "loglvl=warning", "guest_loglvl=warning", "spec-ctrl=eager-fpu",
     ]
