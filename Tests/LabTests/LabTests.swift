@@ -17,10 +17,9 @@ struct LabTests {
   }
 
   @Test(
-    "Guests on both kernels", .timeLimit(.minutes(10)),
+    "Guests on both kernels", .timeLimit(.minutes(20)),
     arguments: [
       Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .xenPostCopy,
-      .rdmaPages,
     ], KernelSeries.allCases)
   func scenario(_ scenario: Scenario, series: KernelSeries) async throws {
     let report = await scenario.run(Self.lab, on: series)
