@@ -26,13 +26,6 @@ struct LabTests {
     #expect(report.failures == [])
   }
 
-  @Test(
-    "Xen hosts on bad days", .timeLimit(.minutes(10)),
-    arguments: [Scenario.xenRefusals, .xenBadDays, .xenLostSource])
-  func badDay(_ scenario: Scenario) async throws {
-    let report = await scenario.run(Self.lab)
-    #expect(report.failures == [])
-  }
 }
 
 extension Scenario: CustomTestStringConvertible {
