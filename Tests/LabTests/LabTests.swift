@@ -25,7 +25,6 @@ struct LabTests {
     let report = await scenario.run(Self.lab, on: series)
     #expect(report.failures == [])
   }
-
 }
 
 extension Scenario: CustomTestStringConvertible {
