@@ -2,13 +2,31 @@
 import CMemx
 import Glibc
 
+/// What one step of carrying a stream came to.
+enum StreamStep {
+  case moved
+  /// Nothing came for 100 ms, or a signal did.
+  case idle
+  /// The input's end.
+  case end
+  /// Nobody reads the output any more.
+  case broken
+}
+
+/// Carries a stream from one descriptor to another.
+protocol StreamCarrier {
+  /// Bytes carried so far.
+  var bytes: UInt64 { get }
+  /// Carries what there is.
+  mutating func step() -> StreamStep
+}
+
 /// Carries the stream of a saved guest from one descriptor to another, one of which is a pipe at least.
 ///
 /// `splice(2)` moves pages from pipe to pipe or socket; every copy would be downtime.
-struct StreamPump {
+struct StreamPump: StreamCarrier {
   let input: Int32
   let output: Int32
-  /// Bytes carried so far.
   private(set) var bytes: UInt64 = 0
   private static let chunk = 1 << 20
 
@@ -19,18 +37,7 @@ struct StreamPump {
     for end in [input, output] { _ = memx_pipe_resize(end, Int32(Self.chunk)) }
   }
 
-  enum Step {
-    case moved
-    /// Nothing came for 100 ms, or a signal did.
-    case idle
-    /// The input's end.
-    case end
-    /// Nobody reads the output any more.
-    case broken
-  }
-
-  /// Carries what there is.
-  mutating func step() -> Step {
+  mutating func step() -> StreamStep {
     var ready = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
     guard poll(&ready, 1, 100) > 0 else { return .idle }
     let count = memx_splice(input, output, Self.chunk)
