@@ -4,9 +4,10 @@ import Glibc
 /// Carries a stream in chunks, each behind its length, so that its end is known though the connection stays.
 ///
 /// A saved guest says itself where it ends, but a program that unpacks it wants to see the end of its input.
-struct ChunkSender: StreamCarrier {
+struct ChunkSender {
   let input: Int32
   let output: Int32
+  /// Bytes carried so far, their lengths left out.
   private(set) var bytes: UInt64 = 0
   private var buffer = ChunkBuffer()
 
@@ -15,6 +16,7 @@ struct ChunkSender: StreamCarrier {
     self.output = output
   }
 
+  /// Carries what there is.
   mutating func step() -> StreamStep {
     guard isReadable(input) else { return .idle }
     let count = buffer.fill(from: input)
@@ -30,10 +32,9 @@ struct ChunkSender: StreamCarrier {
 }
 
 /// The other end of ``ChunkSender``.
-struct ChunkReceiver: StreamCarrier {
+struct ChunkReceiver {
   let input: Int32
   let output: Int32
-  private(set) var bytes: UInt64 = 0
   private var buffer = ChunkBuffer()
 
   init(input: Int32, output: Int32) {
@@ -46,7 +47,6 @@ struct ChunkReceiver: StreamCarrier {
     guard let count = buffer.receiveChunk(from: input) else { return .broken }
     guard count > 0 else { return .end }
     guard buffer.write(count, to: output) else { return .broken }
-    bytes += UInt64(count)
     return .moved
   }
 }

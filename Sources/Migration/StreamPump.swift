@@ -13,20 +13,13 @@ enum StreamStep {
   case broken
 }
 
-/// Carries a stream from one descriptor to another.
-protocol StreamCarrier {
-  /// Bytes carried so far.
-  var bytes: UInt64 { get }
-  /// Carries what there is.
-  mutating func step() -> StreamStep
-}
-
 /// Carries the stream of a saved guest from one descriptor to another, one of which is a pipe at least.
 ///
 /// `splice(2)` moves pages from pipe to pipe or socket; every copy would be downtime.
-struct StreamPump: StreamCarrier {
+struct StreamPump {
   let input: Int32
   let output: Int32
+  /// Bytes carried so far.
   private(set) var bytes: UInt64 = 0
   private static let chunk = 1 << 20
 
@@ -37,6 +30,7 @@ struct StreamPump: StreamCarrier {
     for end in [input, output] { _ = memx_pipe_resize(end, Int32(Self.chunk)) }
   }
 
+  /// Carries what there is.
   mutating func step() -> StreamStep {
     var ready = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
     guard poll(&ready, 1, 100) > 0 else { return .idle }
