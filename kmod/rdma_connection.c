@@ -255,14 +255,13 @@ static int memx_rdma_ask_server(struct memx_rdma *rdma, bool interruptible)
 		.frame_bytes = cpu_to_le16(MEMX_RDMA_FRAME_BYTES),
 		.receives = cpu_to_le32(rdma->nr_receives),
 	};
-	/* Both ways alike: the server may set aside what it is told of either. */
-	u8 reads = min(rdma->id->device->attrs.max_qp_init_rd_atom,
-		       MEMX_RDMA_READS);
 	struct rdma_conn_param param = {
 		.private_data = &hello,
 		.private_data_len = sizeof(hello),
-		.responder_resources = reads,
-		.initiator_depth = reads,
+		/* Nobody reads this machine's memory. */
+		.responder_resources = 0,
+		.initiator_depth = min(rdma->id->device->attrs.max_qp_init_rd_atom,
+				       MEMX_RDMA_READS),
 		.flow_control = 1,
 		.retry_count = MEMX_RDMA_RETRIES,
 		.rnr_retry_count = MEMX_RDMA_RNR_RETRIES,

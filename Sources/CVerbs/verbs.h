@@ -59,8 +59,7 @@ struct memx_verbs_connection {
   struct ibv_send_wr requests[MEMX_GATHERED];
   struct ibv_sge pieces[MEMX_GATHERED];
   // Of the request that it began with.
-  uint8_t initiator_depth;
-  uint8_t responder_resources;
+  struct memx_verbs_reads offered;
 };
 
 struct memx_verbs_memory {

@@ -67,11 +67,7 @@ extension Scenario {
       }
 
       try await server.stop()
-      for guest in [pair.server, pair.client] {
-        let left = try await guest.run(
-          "/programs/bin/rdma resource show qp | grep 'type RC' || true")
-        await findings.expect(left.isEmpty, "queue pairs are left behind: \(left)")
-      }
+      try await pair.expectNothingLeft(findings)
     }
   }
 }

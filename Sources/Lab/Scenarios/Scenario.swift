@@ -66,7 +66,7 @@ public struct Scenario: Sendable {
   public static let all: [Scenario] = [
     .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
     .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
-    .xenLostSource, .rdmaPages, .rdmaBadDays,
+    .xenLostSource, .rdmaPages, .rdmaSwap, .rdmaBadDays,
   ]
 
   /// Runs it.
