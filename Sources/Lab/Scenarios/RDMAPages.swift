@@ -23,10 +23,10 @@ extension Scenario {
 
       for (name, depth) in [("one_sided_qd1", 1), ("one_sided_qd16", 16)] {
         findings.progress.note("pages by RDMA reads and writes, \(depth) at a time")
-        let before = try await server.status().links[0]
+        let before = try await server.idleStatus().links[0]
         let pages = try await pair.pages(
           "\(rdma) --region c --one-sided --queue-depth \(depth) --duration 5")
-        let after = try await server.status().links[0]
+        let after = try await server.idleStatus().links[0]
         await findings.check(pages, name)
         await findings.set(
           "\(name)_server_cpu_us_per_page",

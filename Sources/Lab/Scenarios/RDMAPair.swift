@@ -25,7 +25,10 @@ struct RDMAPair: Sendable {
     machine.name = "server"
     var other = machine
     other.name = "client"
-    other.memory_mib = clientMemory_mib ?? memory_mib
+    if let clientMemory_mib {
+      other.memory_mib = clientMemory_mib
+      other.processors = 2
+    }
     other.address = "52:54:00:6d:78:02"
     other.tap = "tap1"
     return try await bed.withGuest(machine) { [other] server in
