@@ -33,7 +33,8 @@ struct rdma_conn_param memx_verbs_parameters(const struct memx_verbs *verbs, con
       .private_data_len = private_bytes,
       .responder_resources = at_most_128(verbs->attributes.max_qp_rd_atom),
       .initiator_depth = at_most_128(verbs->attributes.max_qp_init_rd_atom),
-      .retry_count = 7,
+      // Not 7: soft-RoCE takes that for ever, and a dead link would never show.
+      .retry_count = 6,
       // For ever: the receive queue is shared, so another connection's burst may empty it for a moment.
       .rnr_retry_count = 7,
   };
@@ -114,6 +115,11 @@ void memx_verbs_refuse(struct memx_verbs_connection *connection, const void *pri
 
 void memx_verbs_disconnect(struct memx_verbs_connection *connection) {
   memx_api.rdma_disconnect(connection->id);
+}
+
+void memx_verbs_stop(struct memx_verbs_connection *connection) {
+  struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
+  memx_api.ibv_modify_qp(connection->pair, &attributes, IBV_QP_STATE);
 }
 
 void memx_verbs_destroy(struct memx_verbs_connection *connection) {

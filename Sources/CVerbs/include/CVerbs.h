@@ -137,6 +137,12 @@ void memx_verbs_refuse(struct memx_verbs_connection *connection, const void *pri
 /// Starts ending it: what is under way completes, with an error where it has not been done.
 void memx_verbs_disconnect(struct memx_verbs_connection *connection);
 
+/// The same of this end alone; the other is not told before `memx_verbs_destroy`.
+///
+/// To tell it while the device's port is down would leave soft-RoCE deaf: a packet without a route makes it give up the
+/// queue pair that sends it, and here that is the one by which connections of the whole device are made.
+void memx_verbs_stop(struct memx_verbs_connection *connection);
+
 /// Frees it. Its completions must have been taken, or their ids be ignored from now on.
 void memx_verbs_destroy(struct memx_verbs_connection *connection);
 

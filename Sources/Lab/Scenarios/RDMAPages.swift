@@ -65,7 +65,7 @@ extension Findings {
   func check(_ pages: RDMAPair.Pages, _ name: String) {
     expect(pages.pages > 0, "\(name): no page was read")
     expect(pages.failures == 0, "\(name): \(pages.failures) requests failed")
-    expect(pages.wrong_pages == 0, "\(name): \(pages.wrong_pages) pages were wrong")
+    expect(pages.wrong_pages == 0, "\(name): \(pages.wrong_pages ?? -1) pages were wrong")
     set("\(name)_pages_s", .number(pages.pages_per_s))
     set("\(name)_p50_us", .number(pages.p50_us))
     set("\(name)_p99_us", .number(pages.p99_us))

@@ -47,7 +47,8 @@ struct RDMAPair: Sendable {
     let p50_us: Double
     let p99_us: Double
     let failures: Int
-    let wrong_pages: Int
+    /// nil when pages were not verified.
+    let wrong_pages: Int?
     let retransmissions: Int
 
     /// - Throws: ``LabError`` when `text` is something else.
@@ -60,13 +61,16 @@ struct RDMAPair: Sendable {
     }
   }
 
-  /// Runs `memx-bench rmap` in the client's guest, with every page verified.
+  /// Runs `memx-bench rmap` in the client's guest, with every page verified if it is not for speed alone.
   ///
   /// - Throws: ``LabError`` when it fails, or says something else.
-  func pages(_ arguments: String, timeout: Duration = .seconds(120)) async throws -> Pages {
+  func pages(
+    _ arguments: String, verify: Bool = true, timeout: Duration = .seconds(120)
+  ) async throws -> Pages {
     try Pages(
       try await client.run(
-        "memx-bench rmap \(arguments) --verify --json", in: .work, timeout: timeout))
+        "memx-bench rmap \(arguments) \(verify ? "--verify" : "--fill") --json", in: .work,
+        timeout: timeout))
   }
 
   /// No queue pair of a connection may be left on either side, once nobody uses any.
