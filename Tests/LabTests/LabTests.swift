@@ -20,6 +20,7 @@ struct LabTests {
     "Guests on both kernels", .timeLimit(.minutes(20)),
     arguments: [
       Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .xenPostCopy,
+      .rdmaPages, .rdmaSwap, .rdmaBadDays, .rdmaSwapBadDays,
     ], KernelSeries.allCases)
   func scenario(_ scenario: Scenario, series: KernelSeries) async throws {
     let report = await scenario.run(Self.lab, on: series)

@@ -65,6 +65,13 @@ struct GuestServer: Sendable {
     }
   }
 
+  /// The memory that it holds, in KiB.
+  func memory_kib() async throws -> Int {
+    let text = try await guest.run("awk '/VmRSS/ { print $2 }' /proc/$(cat /run/memxd.pid)/status")
+    guard let memory_kib = Int(text) else { throw LabError("memxd's memory is ‘\(text)’") }
+    return memory_kib
+  }
+
   /// Everything it has logged since it was started.
   func logText() async throws -> String { try await guest.run("cat \(Self.log)") }
 

@@ -73,6 +73,18 @@ struct RDMAPair: Sendable {
         timeout: timeout))
   }
 
+  /// Runs `memx-bench rmap` many times at once.
+  ///
+  /// - Returns: how many were told that the server has no place for them.
+  func crowd(_ count: Int, _ arguments: String) async throws -> Int {
+    let said = try await client.run(
+      """
+      for i in $(seq \(count)); do memx-bench rmap \(arguments) 2>&1 & done | \
+        grep -c 'as many sessions as it may have'
+      """, in: .work, timeout: .seconds(120))
+    return Int(said) ?? 0
+  }
+
   /// No queue pair of a connection may be left on either side, once nobody uses any.
   func expectNothingLeft(_ findings: Findings) async throws {
     for guest in [server, client] {
