@@ -132,7 +132,8 @@ let package = Package(
       name: "TestSupport",
       dependencies: ["CTestSupport", "CRMAP", "RMAP", "Links", "Telemetry", "Xen"],
       path: "Tests/Support", swiftSettings: strict),
-    .testTarget(name: "LinksTests", dependencies: ["Links", "RMAP"], swiftSettings: strict),
+    .testTarget(
+      name: "LinksTests", dependencies: ["Links", "RMAP", "CVerbs"], swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
     .testTarget(

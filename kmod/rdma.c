@@ -64,7 +64,7 @@ static int memx_rdma_join(struct memx_device *dev, bool wait)
 
 static void memx_rdma_leave(struct memx_device *dev)
 {
-	memx_rdma_disconnect(dev);
+	memx_rdma_end(memx_rdma_of(dev));
 	memx_rdma_free(dev);
 }
 

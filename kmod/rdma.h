@@ -113,6 +113,8 @@ struct memx_rdma_window {
  * @max_reads: ... and for an RDMA read
  * @frame_bytes: the most bytes of a frame that both ends take
  * @is_broken: of no use any more; set once
+ * @is_drained: nothing is under way, nor will be
+ * @is_removed: the RDMA device is going
  * @is_answered: what the connection manager was asked last has been answered
  * @answer: 0 or why not
  * @hello: what the server has said of itself
@@ -142,6 +144,8 @@ struct memx_rdma {
 	unsigned int max_reads;
 	unsigned int frame_bytes;
 	bool is_broken;
+	bool is_drained;
+	bool is_removed;
 	bool is_answered;
 	int answer;
 	struct rmap_hello hello;
@@ -161,6 +165,7 @@ int memx_rdma_source(const struct memx_rdma *rdma,
 /* rdma_connection.c */
 int memx_rdma_connect(struct memx_device *dev, bool interruptible);
 void memx_rdma_disconnect(struct memx_device *dev);
+void memx_rdma_end(struct memx_rdma *rdma);
 void memx_rdma_break(struct memx_rdma *rdma, const char *why);
 
 /* rdma_frames.c */

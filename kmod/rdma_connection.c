@@ -15,14 +15,21 @@
  * anywhere (memx_rdma_break()), once, and that ends its session as well, which
  * calls for the work. On the way back to NONE, one after the other:
  *  1. no session is published, so a grace period later nobody sends;
- *  2. the server is told;
- *  3. the queue pair is drained: whatever was under way has completed, and no
+ *  2. the queue pair is drained: whatever was under way has completed, and no
  *     page of a request is in the device's hands any more;
- *  4. queue pair, completion queue, protection domain and identifier go, so
+ *  3. the network interface is up, if it is still there;
+ *  4. the server is told;
+ *  5. queue pair, completion queue, protection domain and identifier go, so
  *     that a device which is being removed is held no longer.
  * From any step of the way to OPEN a failure leads back in the same way.
+ *
+ * Step 3 is for soft-RoCE. Without a route it cannot send, and takes that for
+ * an error of the queue pair; of the one, too, by which its connection manager
+ * talks. That never hears anything again, until the device is made anew. To
+ * tell the server is to send, and the identifier does it when it goes.
  */
 #include <linux/ktime.h>
+#include <linux/netdevice.h>
 #include <linux/sched/mm.h>
 #include <rdma/ib_cm.h>
 
@@ -33,11 +40,12 @@
 #define MEMX_RDMA_STEP_MS 1000
 /*
  * 4.096 µs << 16 without an acknowledgement, and the device sends again: lost
- * is what has been sent eight times, so a dead link shows after some 2 s. The
+ * is what has been sent seven times, so a dead link shows after some 2 s. The
  * connection manager's own choice would be a minute.
  */
 #define MEMX_RDMA_ACK_TIMEOUT 16
-#define MEMX_RDMA_RETRIES 7
+/* Not 7: soft-RoCE takes that for ever. */
+#define MEMX_RDMA_RETRIES 6
 /* RDMA reads under way at a time; the others wait in the queue. */
 #define MEMX_RDMA_READS 16
 /* For ever: the server's receives are shared, and come back. */
@@ -133,6 +141,7 @@ static int memx_rdma_event(struct rdma_cm_id *id, struct rdma_cm_event *event)
 		break;
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
 		/* The session's work lets go of it. */
+		WRITE_ONCE(rdma->is_removed, true);
 		memx_rdma_break(rdma, "the RDMA device is removed");
 		memx_session_kick(rdma->dev);
 		break;
@@ -255,14 +264,13 @@ static int memx_rdma_ask_server(struct memx_rdma *rdma, bool interruptible)
 		.frame_bytes = cpu_to_le16(MEMX_RDMA_FRAME_BYTES),
 		.receives = cpu_to_le32(rdma->nr_receives),
 	};
-	/* Both ways alike: the server may set aside what it is told of either. */
-	u8 reads = min(rdma->id->device->attrs.max_qp_init_rd_atom,
-		       MEMX_RDMA_READS);
 	struct rdma_conn_param param = {
 		.private_data = &hello,
 		.private_data_len = sizeof(hello),
-		.responder_resources = reads,
-		.initiator_depth = reads,
+		/* Nobody reads this machine's memory. */
+		.responder_resources = 0,
+		.initiator_depth = min(rdma->id->device->attrs.max_qp_init_rd_atom,
+				       MEMX_RDMA_READS),
 		.flow_control = 1,
 		.retry_count = MEMX_RDMA_RETRIES,
 		.rnr_retry_count = MEMX_RDMA_RNR_RETRIES,
@@ -291,6 +299,59 @@ static int memx_rdma_ask_server(struct memx_rdma *rdma, bool interruptible)
 	return 0;
 }
 
+/* Nothing is under way afterwards, nor will be. */
+static void memx_rdma_drain(struct memx_rdma *rdma)
+{
+	if (!rdma->id)
+		return;
+	WRITE_ONCE(rdma->is_broken, true);
+	if (rdma->is_drained)
+		return;
+	synchronize_rcu();
+	if (rdma->id->qp)
+		ib_drain_qp(rdma->id->qp);
+	rdma->is_drained = true;
+}
+
+/* Whether there is a way for what the end of a connection sends. */
+static bool memx_rdma_may_send(const struct memx_rdma *rdma)
+{
+	const struct net_device *netdev;
+	bool is_up = true;
+
+	if (!rdma->id)
+		return true;
+	rcu_read_lock();
+	netdev = dev_get_by_index_rcu(&init_net,
+			rdma->id->route.addr.dev_addr.bound_dev_if);
+	/* Of a device that is gone nothing may be kept. */
+	if (netdev)
+		is_up = netif_running(netdev) && netdev->flags & IFF_UP;
+	rcu_read_unlock();
+	return is_up || READ_ONCE(rdma->is_removed);
+}
+
+/* The end of a connection that has been drained, if there is one. */
+static void memx_rdma_free_connection(struct memx_rdma *rdma)
+{
+	if (!rdma->id)
+		return;
+	if (rdma->id->qp) {
+		rdma_disconnect(rdma->id);
+		rdma_destroy_qp(rdma->id);
+	}
+	if (rdma->pd)
+		memx_rdma_receives_unmap(rdma);
+	if (rdma->cq)
+		ib_free_cq(rdma->cq);
+	if (rdma->pd)
+		ib_dealloc_pd(rdma->pd);
+	rdma->cq = NULL;
+	rdma->pd = NULL;
+	rdma_destroy_id(rdma->id);
+	rdma->id = NULL;
+}
+
 static int memx_rdma_open(struct memx_rdma *rdma, bool interruptible)
 {
 	struct rdma_cm_id *id;
@@ -303,6 +364,8 @@ static int memx_rdma_open(struct memx_rdma *rdma, bool interruptible)
 	rdma->id = id;
 	rdma->epoch = rdma->dev->epoch;
 	rdma->window.epoch = 0;
+	rdma->is_drained = false;
+	rdma->is_removed = false;
 	WRITE_ONCE(rdma->is_broken, false);
 	rdma_set_ack_timeout(id, MEMX_RDMA_ACK_TIMEOUT);
 	ret = memx_rdma_resolve(rdma, interruptible);
@@ -334,7 +397,10 @@ int memx_rdma_connect(struct memx_device *dev, bool interruptible)
 	if (rdma->id && !READ_ONCE(rdma->is_broken) &&
 	    rdma->epoch == dev->epoch)
 		return 0;
-	memx_rdma_disconnect(dev);
+	memx_rdma_drain(rdma);
+	if (rdma->id && !memx_rdma_may_send(rdma))
+		return -ENETDOWN;
+	memx_rdma_free_connection(rdma);
 	if (!interruptible)
 		reserves = memalloc_noreclaim_save();
 	ret = memx_rdma_open(rdma, interruptible);
@@ -349,28 +415,25 @@ int memx_rdma_connect(struct memx_device *dev, bool interruptible)
 /**
  * memx_rdma_disconnect - end the connection, if there is one
  * @dev: the device, without a session
+ *
+ * Of a connection whose interface is down a rest stays, for the next call of
+ * memx_rdma_connect() or of memx_rdma_end().
  */
 void memx_rdma_disconnect(struct memx_device *dev)
 {
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 
-	if (!rdma->id)
-		return;
-	WRITE_ONCE(rdma->is_broken, true);
-	synchronize_rcu();
-	if (rdma->id->qp) {
-		rdma_disconnect(rdma->id);
-		ib_drain_qp(rdma->id->qp);
-		rdma_destroy_qp(rdma->id);
-	}
-	if (rdma->pd)
-		memx_rdma_receives_unmap(rdma);
-	if (rdma->cq)
-		ib_free_cq(rdma->cq);
-	if (rdma->pd)
-		ib_dealloc_pd(rdma->pd);
-	rdma->cq = NULL;
-	rdma->pd = NULL;
-	rdma_destroy_id(rdma->id);
-	rdma->id = NULL;
+	memx_rdma_drain(rdma);
+	if (memx_rdma_may_send(rdma))
+		memx_rdma_free_connection(rdma);
+}
+
+/**
+ * memx_rdma_end - leave nothing of a connection
+ * @rdma: the connection, if there is one; without a session
+ */
+void memx_rdma_end(struct memx_rdma *rdma)
+{
+	memx_rdma_drain(rdma);
+	memx_rdma_free_connection(rdma);
 }

@@ -24,16 +24,17 @@ int memx_verbs_make_pair(struct memx_verbs *verbs, struct memx_verbs_connection 
   return 0;
 }
 
-static uint8_t lesser(int a, int b) { return (uint8_t)(a < b ? a : b); }
+static uint8_t at_most_128(int count) { return (uint8_t)(count < 128 ? count : 128); }
 
 struct rdma_conn_param memx_verbs_parameters(const struct memx_verbs *verbs, const void *private_data,
                                              uint8_t private_bytes) {
   return (struct rdma_conn_param){
       .private_data = private_data,
       .private_data_len = private_bytes,
-      .responder_resources = lesser(verbs->attributes.max_qp_rd_atom, 128),
-      .initiator_depth = lesser(verbs->attributes.max_qp_init_rd_atom, 128),
-      .retry_count = 7,
+      .responder_resources = at_most_128(verbs->attributes.max_qp_rd_atom),
+      .initiator_depth = at_most_128(verbs->attributes.max_qp_init_rd_atom),
+      // Not 7: soft-RoCE takes that for ever, and a dead link would never show.
+      .retry_count = 6,
       // For ever: the receive queue is shared, so another connection's burst may empty it for a moment.
       .rnr_retry_count = 7,
   };
@@ -63,8 +64,10 @@ struct memx_verbs_event memx_verbs_next_event(struct memx_verbs *verbs) {
           continue;
         }
         connection->id = found->id;
-        connection->initiator_depth = found->param.conn.initiator_depth;
-        connection->responder_resources = found->param.conn.responder_resources;
+        connection->offered = (struct memx_verbs_reads){
+            .answered = found->param.conn.responder_resources,
+            .asked = found->param.conn.initiator_depth,
+        };
         found->id->context = connection;
         event.kind = MEMX_VERBS_REQUEST;
         event.connection = connection;
@@ -90,11 +93,12 @@ int memx_verbs_accept(struct memx_verbs *verbs, struct memx_verbs_connection *co
   int code = memx_verbs_make_pair(verbs, connection, sends);
   if (!code) {
     struct rdma_conn_param parameters = memx_verbs_parameters(verbs, private_data, private_bytes);
-    // Each side's reads are answered from what the other has set aside for them.
-    parameters.responder_resources =
-        lesser(parameters.responder_resources, connection->initiator_depth);
-    parameters.initiator_depth =
-        lesser(parameters.initiator_depth, connection->responder_resources);
+    struct memx_verbs_reads agreed = memx_verbs_agree(
+        (struct memx_verbs_reads){.answered = parameters.responder_resources,
+                                  .asked = parameters.initiator_depth},
+        connection->offered);
+    parameters.responder_resources = agreed.answered;
+    parameters.initiator_depth = agreed.asked;
     if (memx_api.rdma_accept(connection->id, &parameters)) code = errno;
   } else {
     memx_api.rdma_reject(connection->id, NULL, 0);
@@ -111,6 +115,11 @@ void memx_verbs_refuse(struct memx_verbs_connection *connection, const void *pri
 
 void memx_verbs_disconnect(struct memx_verbs_connection *connection) {
   memx_api.rdma_disconnect(connection->id);
+}
+
+void memx_verbs_stop(struct memx_verbs_connection *connection) {
+  struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
+  memx_api.ibv_modify_qp(connection->pair, &attributes, IBV_QP_STATE);
 }
 
 void memx_verbs_destroy(struct memx_verbs_connection *connection) {
@@ -207,6 +216,8 @@ struct memx_verbs *memx_verbs_connect(const char *host, uint16_t port,
   failure->step = "connect";
   struct rdma_conn_param parameters =
       memx_verbs_parameters(verbs, limits->private_data, (uint8_t)limits->private_bytes);
+  // Nobody reads a client's memory.
+  parameters.responder_resources = 0;
   failure->code = memx_api.rdma_connect(connection->id, &parameters)
                       ? errno
                       : await(verbs, RDMA_CM_EVENT_ESTABLISHED, timeout_ms, answer);

@@ -14,7 +14,7 @@
   _(ibv_close_device) _(ibv_query_device) _(ibv_query_gid) _(ibv_alloc_pd) _(ibv_dealloc_pd) \
   _(ibv_dereg_mr) _(ibv_create_comp_channel) _(ibv_destroy_comp_channel) _(ibv_create_cq) \
   _(ibv_destroy_cq) _(ibv_get_cq_event) _(ibv_ack_cq_events) _(ibv_create_srq) \
-  _(ibv_destroy_srq) _(ibv_wc_status_str)
+  _(ibv_destroy_srq) _(ibv_modify_qp) _(ibv_wc_status_str)
 #define MEMX_RDMACM(_) \
   _(rdma_create_event_channel) _(rdma_destroy_event_channel) _(rdma_create_id) \
   _(rdma_destroy_id) _(rdma_bind_addr) _(rdma_resolve_addr) _(rdma_resolve_route) _(rdma_listen) \
@@ -59,8 +59,7 @@ struct memx_verbs_connection {
   struct ibv_send_wr requests[MEMX_GATHERED];
   struct ibv_sge pieces[MEMX_GATHERED];
   // Of the request that it began with.
-  uint8_t initiator_depth;
-  uint8_t responder_resources;
+  struct memx_verbs_reads offered;
 };
 
 struct memx_verbs_memory {

@@ -30,6 +30,7 @@ struct Setup: AsyncParsableCommand {
     for series in kernel.map({ [$0] }) ?? KernelSeries.allCases {
       _ = try await lab.kernel(series, refresh: refresh)
       _ = try await lab.parts(for: series)
+      _ = try await lab.parts(for: series, withRDMA: true)
       if kernel == nil { _ = try await lab.xenParts(for: series) }
     }
   }

@@ -21,6 +21,7 @@ struct LabTests {
     arguments: [
       Scenario.attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost, .xenPostCopy,
       .xenRefusals, .xenBadDays, .xenLostSource,
+      .rdmaPages, .rdmaSwap, .rdmaBadDays, .rdmaSwapBadDays,
     ], KernelSeries.allCases)
   func scenario(_ scenario: Scenario, series: KernelSeries) async throws {
     let report = await scenario.run(Self.lab, on: series)

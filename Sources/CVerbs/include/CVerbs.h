@@ -36,6 +36,17 @@ struct memx_verbs_limits {
   const void *private_data;  // for the other end, when a connection is asked for; see memx_verbs_connect
 };
 
+/// How many RDMA reads may be under way on a connection, as one end sees it.
+struct memx_verbs_reads {
+  uint8_t answered;  // by this end: `responder_resources` of rdma_cm
+  uint8_t asked;     // by this end: `initiator_depth`
+};
+
+/// What an end that can do `own` agrees to, when rdma_cm's event tells it of `offered`. The event is written for the
+/// end that gets it: what the other end wants to ask is what this one is to answer (rdma_get_cm_event(3)).
+struct memx_verbs_reads memx_verbs_agree(struct memx_verbs_reads own,
+                                         struct memx_verbs_reads offered);
+
 /// What a device allows, as far as it matters here.
 struct memx_verbs_abilities {
   uint32_t receives;  // in a shared receive queue
@@ -125,6 +136,12 @@ void memx_verbs_refuse(struct memx_verbs_connection *connection, const void *pri
 
 /// Starts ending it: what is under way completes, with an error where it has not been done.
 void memx_verbs_disconnect(struct memx_verbs_connection *connection);
+
+/// The same of this end alone; the other is not told before `memx_verbs_destroy`.
+///
+/// To tell it while the device's port is down would leave soft-RoCE deaf: a packet without a route makes it give up the
+/// queue pair that sends it, and here that is the one by which connections of the whole device are made.
+void memx_verbs_stop(struct memx_verbs_connection *connection);
 
 /// Frees it. Its completions must have been taken, or their ids be ignored from now on.
 void memx_verbs_destroy(struct memx_verbs_connection *connection);

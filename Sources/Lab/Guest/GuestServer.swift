@@ -54,6 +54,24 @@ struct GuestServer: Sendable {
     }
   }
 
+  /// The JSON status once no session is left: an engine tells its counters now and then, and when a session ends.
+  func idleStatus() async throws -> Status {
+    try await within(.seconds(30), "sessions to end") {
+      while true {
+        let now = try await status()
+        if now.links.allSatisfy({ $0.sessions == 0 }) { return now }
+        try await Task.sleep(for: .milliseconds(200))
+      }
+    }
+  }
+
+  /// The memory that it holds, in KiB.
+  func memory_kib() async throws -> Int {
+    let text = try await guest.run("awk '/VmRSS/ { print $2 }' /proc/$(cat /run/memxd.pid)/status")
+    guard let memory_kib = Int(text) else { throw LabError("memxd's memory is ‘\(text)’") }
+    return memory_kib
+  }
+
   /// Everything it has logged since it was started.
   func logText() async throws -> String { try await guest.run("cat \(Self.log)") }
 

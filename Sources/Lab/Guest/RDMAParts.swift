@@ -7,6 +7,8 @@ enum RDMAParts {
   static let modules = [
     "crc32_generic", "crc32-pclmul", "rdma_rxe", "ib_uverbs", "rdma_cm", "rdma_ucm",
   ]
+  /// What memx over RDMA is compared with, loaded where that is done.
+  static let peers = ["nvme-rdma", "nvmet-rdma"]
   /// Programs of the distribution.
   static let programs = ["rdma", "ib_read_lat", "ib_read_bw"]
 

@@ -19,7 +19,7 @@ enum Role: String, Sendable {
         "virtio_pci", "virtio_net", "e1000", "virtio_console", "virtio_blk", "ext4",
         "crc32c_generic", "crc32c_intel", "sch_netem", "bridge", "veth", "nbd", "aoe", "zram",
       ]
-    case .rdma: Role.guest.modules + RDMAParts.modules
+    case .rdma: Role.guest.modules + RDMAParts.modules + RDMAParts.peers
     case .dom0:
       ["virtio_pci", "virtio_net", "virtio_console", "virtio_blk", "ext4", "crc32c_generic"]
         + Dom0.modules

@@ -34,7 +34,7 @@ public struct Lab: Sendable {
     for series: KernelSeries, withModule: Bool = true, withRDMA: Bool = false
   ) async throws -> Parts {
     let kernel = try await kernel(series)
-    let modules = withModule ? try await modules(for: kernel) : []
+    let modules = withModule ? try await modules(for: kernel, withRDMA: withRDMA) : []
     return Parts(
       kernel: kernel,
       accelerator: try await Accelerator.usable(cache: cache, kernel: kernel, progress: progress),
@@ -43,11 +43,12 @@ public struct Lab: Sendable {
   }
 
   /// The modules of this repository for a kernel.
-  func modules(for kernel: Kernel) async throws -> [FilePath] {
+  func modules(for kernel: Kernel, withRDMA: Bool = false) async throws -> [FilePath] {
     var modules: [FilePath] = []
     for source in ModuleSource.allCases {
-      modules.append(
-        try await ModuleBuild(source, cache: cache, progress: progress).module(for: kernel))
+      modules +=
+        try await ModuleBuild(source, cache: cache, progress: progress)
+        .modules(for: kernel, withRDMA: withRDMA)
     }
     return modules
   }

@@ -13,10 +13,11 @@ public struct ModuleBuild: Sendable {
     self.progress = progress
   }
 
-  /// The module for `kernel`, built when its sources have changed.
+  /// The modules for `kernel`, built when their sources have changed.
   ///
+  /// - Parameter withRDMA: whether to give also what is only for guests with RDMA.
   /// - Throws: ``LabError`` with the compiler's messages when it does not build.
-  public func module(for kernel: Kernel) async throws -> FilePath {
+  public func modules(for kernel: Kernel, withRDMA: Bool) async throws -> [FilePath] {
     let key = try fingerprint()
     let directory = try await cache.entry("\(place(kernel))/\(key)") { directory in
       progress.note("\(source.file) for \(kernel.release): building")
@@ -27,7 +28,8 @@ public struct ModuleBuild: Sendable {
       }
     }
     try await cache.prune(place(kernel), keeping: [key])
-    return directory.appending(source.file)
+    let files = [source.file] + (withRDMA ? [source.rdmaFile].compactMap { $0 } : [])
+    return files.map { directory.appending($0) }
   }
 
   /// What the compiler, with extra warnings, and sparse say about the module.

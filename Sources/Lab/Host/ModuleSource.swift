@@ -16,6 +16,14 @@ public enum ModuleSource: String, CaseIterable, Sendable {
     }
   }
 
-  /// The name of what is built.
+  /// What is built, for guests without RDMA.
   var file: String { "\(rawValue).ko" }
+
+  /// What is built beside, for guests with RDMA: it stands on the kernel's RDMA modules.
+  var rdmaFile: String? {
+    switch self {
+    case .memx: "memx_rdma.ko"
+    case .shortage: nil
+    }
+  }
 }

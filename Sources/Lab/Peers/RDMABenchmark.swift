@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// Pages over RDMA in two emulated guests: memx one-sided and by messages, memx over Ethernet, and perftest as the floor.
-/// Emulated, so only ratios of one run say something.
+/// Pages and swap over RDMA in two emulated guests: memx one-sided and by messages, memx over Ethernet, perftest as the
+/// floor, and the kernel's NVMe over RDMA as the peer. Emulated, so only ratios of one run say something.
 public struct RDMABenchmark: Sendable {
   /// How often each is measured; the median counts.
   public var runs = 3
+  /// The client's memory, in MiB.
+  public var memory_mib = 128
+  /// What the swapping workload takes, in MiB.
+  public var data_mib = 144
 
   public init() {}
 
@@ -13,9 +17,9 @@ public struct RDMABenchmark: Sendable {
   public struct Line: Sendable {
     public let name: String
     public let system: String
-    /// Of a latency microseconds, of a bandwidth pages a second.
+    /// The median of what `field` names.
     public let value: Double
-    fileprivate let field: String
+    let field: String
 
     /// One JSON object on one line.
     public var json: String {
@@ -26,7 +30,33 @@ public struct RDMABenchmark: Sendable {
     }
 
     /// A sentence for people.
-    public var text: String { "\(name), \(system): \(Int(value.rounded())) \(field)" }
+    public var text: String { "\(name), \(system): \(Report.Value.number(value).text) \(field)" }
+  }
+
+  /// What one case was like on all systems, round by round.
+  struct Measured {
+    let name: String
+    let field: String
+    private var values: [(system: String, values: [Double])] = []
+
+    init(_ name: String, _ field: String) {
+      self.name = name
+      self.field = field
+    }
+
+    mutating func add(_ system: String, _ value: Double) {
+      if let index = values.firstIndex(where: { $0.system == system }) {
+        values[index].values.append(value)
+      } else {
+        values.append((system, [value]))
+      }
+    }
+
+    var lines: [Line] {
+      values.map {
+        Line(name: name, system: $0.system, value: SwapBenchmark.median($0.values), field: field)
+      }
+    }
   }
 
   private struct Way {
@@ -42,44 +72,94 @@ public struct RDMABenchmark: Sendable {
 
   /// Runs it: each round measures one system after the other.
   ///
-  /// - Throws: ``LabError`` when something does not run.
+  /// - Throws: ``LabError`` when something does not run, or a page is wrong.
   public func run(
     _ lab: Lab, on series: KernelSeries, logs: FilePath? = nil
   ) async throws -> [Line] {
-    let runs = runs
-    return try await Bed.with(lab, series, withModule: false, withRDMA: true, logs: logs) { bed in
-      try await RDMAPair.with(bed) { pair in
+    try await Bed.with(lab, series, withRDMA: true, logs: logs) { bed in
+      let swap_mib = 2 * data_mib
+      return try await RDMAPair.with(
+        bed, memory_mib: 3 * swap_mib + 320, clientMemory_mib: memory_mib
+      ) { pair in
         let server = try await GuestServer.start(
           "--link rdma:rxe0 --link eth0 --region plain:8M --region linear:8M,layout=linear"
-            + " --memory 16M --ring-frames 256", in: pair.server)
-        var latency_us: [String: [Double]] = [:]
-        var pages_s: [String: [Double]] = [:]
+            + " --region swap:\(swap_mib)M,layout=linear --region ethernet:\(swap_mib)M"
+            + " --memory \(2 * swap_mib + 16)M --ring-frames 256", in: pair.server)
+        let target = try await NVMeTarget.start(pair, size_mib: swap_mib)
+        var pages = Pages()
+        var swap = Measured("swap quicksort", "time_s")
         for round in 1...runs {
-          bed.progress.note("round \(round) of \(runs)")
-          let one = try await pair.perftest("ib_read_lat", "-n 1000")
-          latency_us["perftest", default: []].append(
-            try Perftest.typicalLatency_us(one, bytes: 4096))
-          let many = try await pair.perftest("ib_read_bw", "-n 10000 --report_gbits")
-          pages_s["perftest", default: []].append(try Perftest.pages_s(many, bytes: 4096))
-          for way in Self.ways {
-            let one = try await pair.pages("\(way.words) --queue-depth 1 --duration 5")
-            latency_us[way.system, default: []].append(one.p50_us)
-            let many = try await pair.pages("\(way.words) --queue-depth 128 --duration 5")
-            pages_s[way.system, default: []].append(many.pages_per_s)
+          bed.progress.note("round \(round) of \(runs): pages")
+          try await pages.measure(pair, server)
+          for system in Swap.allCases {
+            bed.progress.note("round \(round) of \(runs): swap on \(system.rawValue)")
+            let off = try await system.attach(pair, target)
+            let outcome = try await pair.client.outcome(
+              Workload.bench("quicksort", size_mib: data_mib, processes: 2), in: .work,
+              timeout: .seconds(400))
+            swap.add(system.rawValue, try Workload.measured(outcome).time_s)
+            try await off()
           }
         }
+        try await target.stop()
         try await server.stop()
-        let systems = Self.ways.map(\.system) + ["perftest"]
-        return systems.map {
-          Line(
-            name: "read latency", system: $0, value: SwapBenchmark.median(latency_us[$0] ?? []),
-            field: "p50_us")
-        }
-          + systems.map {
-            Line(
-              name: "read bandwidth", system: $0, value: SwapBenchmark.median(pages_s[$0] ?? []),
-              field: "pages_s")
-          }
+        return pages.lines + swap.lines
+      }
+    }
+  }
+
+  /// Single pages.
+  private struct Pages {
+    private var latency = Measured("read latency", "p50_us")
+    private var bandwidth = Measured("read bandwidth", "pages_s")
+    private var use = Measured("server thread, one-sided reads", "cpu_us_per_page")
+    private var idle = Measured("server thread, idle", "cpu_us_per_s")
+
+    var lines: [Line] { latency.lines + bandwidth.lines + use.lines + idle.lines }
+
+    mutating func measure(_ pair: RDMAPair, _ server: GuestServer) async throws {
+      let one = try await pair.perftest("ib_read_lat", "-n 2000")
+      latency.add("perftest", try Perftest.typicalLatency_us(one, bytes: 4096))
+      let many = try await pair.perftest("ib_read_bw", "-n 20000 --report_gbits")
+      bandwidth.add("perftest", try Perftest.pages_s(many, bytes: 4096))
+      for way in RDMABenchmark.ways {
+        // As perftest does: waiting without sleeping, and what was read is not looked at.
+        let words = "\(way.words) --busy-poll-us 1000000 --duration 5"
+        latency.add(
+          way.system, try await pair.pages("\(words) --queue-depth 1", verify: false).p50_us)
+        let before = try await server.idleStatus().links[0].cpu_us
+        let many = try await pair.pages("\(words) --queue-depth 128", verify: false)
+        bandwidth.add(way.system, many.pages_per_s)
+        guard way.system == "memx" else { continue }
+        let after = try await server.idleStatus().links[0].cpu_us
+        use.add(way.system, Double(after - before) / Double(many.pages))
+        try await Task.sleep(for: .seconds(5))
+        let later = try await server.status().links[0].cpu_us
+        idle.add(way.system, Double(later - after) / 5)
+      }
+    }
+  }
+
+  /// What is swapped to.
+  private enum Swap: String, CaseIterable {
+    case memx
+    case memxEthernet = "memx-ethernet"
+    case nvme = "nvme-rdma"
+
+    /// - Returns: what ends it.
+    func attach(
+      _ pair: RDMAPair, _ target: NVMeTarget
+    ) async throws -> @Sendable () async throws -> Void {
+      switch self {
+      case .memx:
+        let device = try await MemxDevice.swapOverRDMA(on: pair.client)
+        return { try await device.remove() }
+      case .memxEthernet:
+        let device = try await MemxDevice.swap(on: pair.client, region: "ethernet")
+        return { try await device.remove() }
+      case .nvme:
+        try await target.swap()
+        return { try await target.swapOff() }
       }
     }
   }

@@ -26,14 +26,14 @@ extension Scenario {
 
       let device = try await MemxDevice.swap(on: guest)
       bed.progress.note("link down for 30 s while swapping")
-      try await whileSwapping(guest, device) {
+      try await whileSwapping(device) {
         try guest.setCarrier(false)
         try await Task.sleep(for: .seconds(30))
         try guest.setCarrier(true)
       }
 
       bed.progress.note("server killed and restarted while swapping")
-      let second = try await whileSwapping(guest, device) {
+      let second = try await whileSwapping(device) {
         await first.kill()
         return try await bed.server(restart)
       }
@@ -60,12 +60,14 @@ extension Scenario {
   }
 
   /// Runs a verified workload, and `event` once it swaps.
-  private static func whileSwapping<R: Sendable>(
-    _ guest: Guest, _ device: MemxDevice, _ event: @escaping @Sendable () async throws -> R
+  @discardableResult
+  static func whileSwapping<R: Sendable>(
+    _ device: MemxDevice, size_mib: Int = 160,
+    _ event: @escaping @Sendable () async throws -> R
   ) async throws -> R {
     try await withThrowingTaskGroup(of: R?.self) { group in
       group.addTask {
-        try await verified(guest, size_mib: 160)
+        try await verified(device.guest, size_mib: size_mib)
         return nil
       }
       group.addTask {

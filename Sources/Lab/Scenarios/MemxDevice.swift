@@ -5,18 +5,39 @@ struct MemxDevice: Sendable {
   static let sysfs = "/sys/block/memx0/memx"
 
   let guest: Guest
+  /// What was loaded for it, to be unloaded in this order.
+  var modules = ["memx"]
 
-  /// Loads the module, brings the network card up, attaches the region `swap` and swaps to it.
+  /// Loads the module, brings the network card up, attaches a region and swaps to it.
   static func swap(
-    on guest: Guest, link: String = "eth0", timeout_s: Int = 120
+    on guest: Guest, link: String = "eth0", region: String = "swap", timeout_s: Int = 120
   ) async throws -> MemxDevice {
     try await guest.linkUp()
     try await guest.run(
       """
       modprobe memx
-      memxctl attach --link \(link) --region swap --timeout \(timeout_s) --swap --discard
+      memxctl attach --link \(link) --region \(region) --timeout \(timeout_s) --swap --discard
       """)
     return MemxDevice(guest: guest)
+  }
+
+  /// The same over RDMA, from the server at ``RDMAPair/address``.
+  static func swapOverRDMA(on guest: Guest) async throws -> MemxDevice {
+    try await overRDMA(on: guest, region: "swap", words: "--swap --discard")
+  }
+
+  /// Loads the modules and attaches a region over RDMA.
+  ///
+  /// - Parameter words: further ones for `memxctl attach`.
+  static func overRDMA(
+    on guest: Guest, region: String, words: String
+  ) async throws -> MemxDevice {
+    try await guest.run(
+      """
+      modprobe memx && modprobe memx_rdma
+      memxctl attach --link rdma:\(RDMAPair.address) --region \(region) --timeout 120 \(words)
+      """)
+    return MemxDevice(guest: guest, modules: ["memx_rdma", "memx"])
   }
 
   /// An attribute, such as `state`.
@@ -47,6 +68,6 @@ struct MemxDevice: Sendable {
   /// Swaps off, detaches, and unloads the module.
   func remove() async throws {
     try await guest.run("swapoff /dev/memx0", timeout: .seconds(300))
-    try await guest.run("memxctl detach memx0 && rmmod memx")
+    try await guest.run("memxctl detach memx0 && rmmod \(modules.joined(separator: " "))")
   }
 }

@@ -11,7 +11,7 @@ extension Scenario {
       try await pair.server.run("mkdir /run/arena && mount -t tmpfs -o size=64M arena /run/arena")
       let start =
         "--link rdma:rxe0 --region a:4M --region b:4M,token=sesame --region c:4M,layout=linear"
-        + " --memory 12M --ring-frames 256 --max-sessions 2 --arena /run/arena"
+        + " --memory 12M --ring-frames 64 --max-sessions 2 --arena /run/arena"
       let server = try await GuestServer.start(start, in: pair.server)
       let bench = "--link rdma:\(RDMAPair.address)"
 
@@ -34,11 +34,26 @@ extension Scenario {
           try await Task.sleep(for: .milliseconds(200))
         }
       }
-      let third = try await pair.refusal("\(bench) --region c")
+      let memory_kib = try await server.memory_kib()
+      let refused = try await pair.crowd(16, "\(bench) --region c")
       await findings.expect(
-        third.contains("as many sessions as it may have"), "a client too many: \(third)")
+        refused == 16, "of 16 clients too many, \(refused) were told that they are")
+      let more_kib = try await server.memory_kib() - memory_kib
+      await findings.set("memory_of_16_refused_kib", .count(more_kib))
+      await findings.expect(
+        more_kib < 1024, "16 clients too many have cost the server \(more_kib) KiB")
       await findings.check(try await first, "first")
       await findings.check(try await second, "second")
+
+      findings.progress.note("more requests than the server has receives")
+      async let crowded = pair.pages("\(bench) --region a --queue-depth 256 --duration 5")
+      async let crowding = pair.pages(
+        "\(bench) --region b --token sesame --queue-depth 256 --duration 5")
+      await findings.check(try await crowded, "crowded")
+      await findings.check(try await crowding, "crowding")
+      let waits = try await pair.server.run(
+        "/programs/bin/rdma statistic show link rxe0/1 | grep -o 'send_rnr_err [0-9]*'")
+      await findings.set("receives_missing", .text(waits))
 
       findings.progress.note("a client that is killed")
       try await pair.client.run(
@@ -67,11 +82,7 @@ extension Scenario {
       }
 
       try await server.stop()
-      for guest in [pair.server, pair.client] {
-        let left = try await guest.run(
-          "/programs/bin/rdma resource show qp | grep 'type RC' || true")
-        await findings.expect(left.isEmpty, "queue pairs are left behind: \(left)")
-      }
+      try await pair.expectNothingLeft(findings)
     }
   }
 }

@@ -66,7 +66,8 @@ public struct Scenario: Sendable {
   public static let all: [Scenario] = [
     .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
     .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
-    .xenLostSource, .rdmaPages, .rdmaBadDays,
+    .xenLostSource, .rdmaPages, .rdmaSwap, .rdmaSwapBadDays,
+    .rdmaBadDays,
   ]
 
   /// Runs it.

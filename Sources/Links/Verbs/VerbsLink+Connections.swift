@@ -111,7 +111,11 @@ extension VerbsLink {
     }
     connections[entry].phase = .ending
     connections[entry].progress_ns = now_ns
-    memx_verbs_disconnect(connections[entry].handle)
+    if memx_verbs_port_up(verbs) == 0 {
+      memx_verbs_stop(connections[entry].handle)
+    } else {
+      memx_verbs_disconnect(connections[entry].handle)
+    }
     closeWindow(entry)
     endedPeers[endedCount] = peer(of: entry)
     endedCount += 1
@@ -138,8 +142,10 @@ extension VerbsLink {
       case .ending:
         let isDrained =
           connection.underWay == 0 || now_ns &- connection.progress_ns > Self.drain_ns
-        // Frames of it may be among the receives that have not been looked at.
-        guard isServer, isDrained, batchPosition == batchCount else { continue }
+        // Frames of it may be among the receives that have not been looked at. The other end is told, at the
+        // latest, when it is freed; so not while that cannot be (`memx_verbs_stop`).
+        guard isServer, isDrained, batchPosition == batchCount, memx_verbs_port_up(verbs) != 0
+        else { continue }
         free(entry)
       }
     }

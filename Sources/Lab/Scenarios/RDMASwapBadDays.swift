@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Scenario {
+  /// What may end the module's connection: nothing may be lost, and nobody has to help.
+  public static let rdmaSwapBadDays = Scenario(
+    "rdma/swap-bad-days",
+    "interfaces down, a cable out, a killed server, a forced detach: the module over RDMA",
+    usesRDMA: true
+  ) { bed, findings in
+    try await RDMAPair.with(bed, memory_mib: 384, clientMemory_mib: 128) { pair in
+      // Memory that outlives the server's program.
+      try await pair.server.run("mkdir /run/arena && mount -t tmpfs -o size=192M arena /run/arena")
+      let start =
+        "--link rdma:rxe0 --region swap:128M,layout=linear --region messages:16M --memory 144M"
+        + " --ring-frames 256 --arena /run/arena"
+      let server = try await GuestServer.start(start, in: pair.server)
+
+      let swap = try await MemxDevice.swapOverRDMA(on: pair.client)
+      findings.progress.note("swapping: the server's interface is down for 10 s")
+      try await whileSwapping(swap, size_mib: 96) {
+        try await pair.server.run("ip link set eth0 down; sleep 10; ip link set eth0 up")
+        try await swap.recovered(1)
+        findings.progress.note("swapping: the client's cable is out for 10 s")
+        try pair.client.setCarrier(false)
+        try await Task.sleep(for: .seconds(10))
+        try pair.client.setCarrier(true)
+        try await swap.recovered(2)
+      }
+      try await swap.nothingLost(findings)
+      try await swap.remove()
+
+      // Not swapping: who sets the client's own interface up again needs memory for that.
+      let block = try await MemxDevice.overRDMA(on: pair.client, region: "messages", words: "")
+      try await block.whileCopying {
+        findings.progress.note("copying: the client's interface is down for 10 s")
+        try await pair.client.run("ip link set eth0 down; sleep 10; ip link set eth0 up")
+        try await block.recovered(1)
+        findings.progress.note("copying: the server is killed and started again")
+        try await server.kill()
+        _ = try await GuestServer.start(start, in: pair.server)
+        try await block.recovered(2)
+      }
+      try await block.nothingLost(findings)
+
+      findings.progress.note("detached by force while copying, and unloaded")
+      let outcome = try await pair.client.outcome(
+        """
+        dd if=/dev/zero of=/dev/memx0 bs=64k 2> /dev/null &
+        sleep 0.3
+        memxctl detach --force memx0 || exit 1
+        wait
+        rmmod memx_rdma memx
+        """)
+      await findings.expect(outcome.succeeded, "detach and unload: \(outcome.text)")
+      try await server.stop()
+      try await pair.expectNothingLeft(findings)
+    }
+  }
+}
+
+extension MemxDevice {
+  /// Waits until it has opened a session for the `count`th time again.
+  fileprivate func recovered(_ count: Int) async throws {
+    try await counted("reconnects", count, timeout: .seconds(40))
+  }
+
+  fileprivate func nothingLost(_ findings: Findings) async throws {
+    for name in ["errors", "lost_pages"] {
+      let count = try await counter(name)
+      await findings.expect(count == 0, "\(name) is \(count)")
+    }
+    let state = try await attribute("state")
+    await findings.expect(state == "live", "the state is ‘\(state)’ at the end, not live")
+  }
+
+  /// Writes the device and compares what is read, over and over, until `body` is done.
+  ///
+  /// - Throws: ``LabError`` also when something else was read.
+  fileprivate func whileCopying(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    try await guest.run("dd if=/dev/urandom of=/run/pattern bs=64k count=64 2> /dev/null")
+    async let copying = guest.outcome(
+      """
+      until [ -e /run/stop ]; do
+        dd if=/run/pattern of=/dev/memx0 bs=64k conv=fsync 2> /dev/null || exit 1
+        blockdev --flushbufs /dev/memx0
+        dd if=/dev/memx0 bs=64k count=64 2> /dev/null | cmp - /run/pattern || exit 2
+      done
+      """, timeout: .seconds(200))
+    try await written(1000)
+    try await body()
+    try await guest.run("touch /run/stop")
+    let outcome = try await copying
+    guard outcome.succeeded else {
+      throw LabError("what was copied came back otherwise: \(outcome.code), \(outcome.text)")
+    }
+  }
+}
