@@ -26,7 +26,7 @@ struct XenBenchmarkTests {
 
   static func line(_ runs: [XenMoveFigures], failures: [LabError] = []) -> XenBenchmark.Line {
     XenBenchmark.Line(
-      move: move, system: .dualMultiLRU, kernel: "6.1.0", accelerator: .tcg,
+      move: move, system: .dualMultiLRU, step_us: 100, kernel: "6.1.0", accelerator: .tcg,
       measured: runs.map { XenMover.Moved(figures: $0, workingSet_mib: 32) }, failures: failures)
   }
 
@@ -72,6 +72,7 @@ struct XenBenchmarkTests {
     #expect(object["case"] as? String == "128 MiB, quarter, write")
     #expect(object["system"] as? String == "bubble-dual-multi+lru")
     #expect(object["memory_mib"] as? Int == 128 && object["working_set_mib"] as? Int == 32)
+    #expect(object["access"] as? String == "write" && object["step_us"] as? Int == 100)
     #expect(object["runs"] as? Int == 3 && object["downtime_ms"] as? Double == 3000)
     #expect(object["verified"] as? Bool == true && object["failed"] == nil)
   }

@@ -9,15 +9,16 @@ struct Sweep: Sendable {
 
   /// Starts it, and returns when it has filled its memory.
   ///
+  /// - Parameter step_us: the least time from a page to the next.
   /// - Throws: ``LabError`` when there is no room for it, or it does not get there in time.
   static func start(
-    on guest: XenGuest, _ access: XenMove.Access, size_mib: Int
+    on guest: XenGuest, _ access: XenMove.Access, size_mib: Int, step_us: Int
   ) async throws -> Sweep {
     try await guest.run(
       """
       rm -f \(input) \(output)
       mkfifo \(input)
-      sweep \(access.rawValue) \(size_mib) <> \(input) > \(output) 2>&1 &
+      sweep \(access.rawValue) \(size_mib) \(step_us) <> \(input) > \(output) 2>&1 &
       """, in: .work)
     try await guest.until("grep -q filled \(output) || ! pidof sweep > /dev/null")
     let sweep = Sweep(guest: guest)

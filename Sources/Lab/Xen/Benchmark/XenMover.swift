@@ -5,14 +5,18 @@
 actor XenMover {
   private let bed: XenBed
   private let hosts: [XenHost]
+  private let step_us: Int
   private var guest: XenGuest?
   /// Where the guest is.
   private var place = 0
   /// What the guest has for programs before any runs.
   private var available_mib = 0
 
-  /// - Parameter hosts: two, with memxd running and guests welcome.
-  init(_ bed: XenBed, _ hosts: [XenHost]) {
+  /// - Parameters:
+  ///   - hosts: two, with memxd running and guests welcome.
+  ///   - step_us: the least time from one page of the guest's program to the next.
+  init(_ bed: XenBed, _ hosts: [XenHost], step_us: Int) {
+    self.step_us = step_us
     self.bed = bed
     self.hosts = hosts
   }
@@ -39,7 +43,7 @@ actor XenMover {
     let guest = try await guest(memory_mib: move.memory_mib)
     let source = hosts[place]
     let size_mib = move.workingSet.size_mib(of: move.memory_mib, available_mib: available_mib)
-    let sweep = try await Sweep.start(on: guest, move.access, size_mib: size_mib)
+    let sweep = try await Sweep.start(on: guest, move.access, size_mib: size_mib, step_us: step_us)
     let before_bytes = try await source.sent_bytes()
     let figures: XenMoveFigures
     if let strategy = system.strategy {
