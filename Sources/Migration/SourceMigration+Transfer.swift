@@ -13,12 +13,14 @@ extension SourceMigration {
       try? serve.remove()
       throw Failure(.failed, "\(saved.reason); \(request.domain) runs on here")
     }
+    report.save_ms = (monotonicNs() - suspended_ns) / 1_000_000
     while true {
       switch channel.receive(timeout_ms: -1) {
       case .nothing: continue
       case .line(let line) where line.word == "resumed":
         report.downtime_ms = (monotonicNs() - suspended_ns) / 1_000_000
         report.slots_used = (try? guest.number("used")) ?? 0
+        report.freeze_ms = (try? guest.number("freeze_ms")) ?? 0
         return
       case .line(let line) where line.word == "failed":
         try returnToSource(because: line.values["text"] ?? "it does not say why")

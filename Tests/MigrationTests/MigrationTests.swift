@@ -81,10 +81,11 @@ import Testing
     #expect(hosts.sourceStore[Hosts.serve + "/region"] == nil)
   }
 
-  @Test(arguments: [1, 100_000])
+  @Test(arguments: [1, 1_000_000])
   func restoreFails(after lines: Int) throws {
     let hosts = try Hosts(
-      source: source(),
+      // More than the pipes hold.
+      source: source(save: "exec seq 1 1000000"),
       target: MadeUpToolstack(
         restore: "head -n \(lines) > /dev/null; echo no such kernel >&2; exit 1"))
     let (moved, received) = try hosts.migrate()
