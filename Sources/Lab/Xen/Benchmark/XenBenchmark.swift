@@ -94,7 +94,8 @@ public struct XenBenchmark: Sendable {
     typealias Figure = XenMoveFigures.Figure
     let figures: [(Figure, title: String, unit: Double, places: Int)] = [
       (.preparation_ms, "prep. s", 1000, 1), (.downtime_ms, "down s", 1000, 1),
-      (.resume_ms, "resume s", 1000, 1), (.total_ms, "total s", 1000, 1),
+      (.freeze_ms, "freeze s", 1000, 1), (.resume_ms, "resume s", 1000, 1),
+      (.total_ms, "total s", 1000, 1),
       (.image_bytes, "image MB", 1e6, 1), (.pages, "pages", 1, 0),
       (.network_faults, "network faults", 1, 0), (.network_fault_pct, "%", 1, 1),
     ]

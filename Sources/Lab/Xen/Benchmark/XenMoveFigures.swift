@@ -8,6 +8,10 @@ public struct XenMoveFigures: Sendable, Equatable {
     case preparation_ms
     /// No task of the guest runs.
     case downtime_ms
+    /// Of the downtime, what the guest's module took.
+    case freeze_ms
+    /// Of the downtime, until `xl save` had ended, the one before included.
+    case save_ms
     /// From the guest's start at the target until its last page has come. What pushes nothing is never
     /// complete by itself, and has neither this nor the next.
     case resume_ms
@@ -46,6 +50,7 @@ public struct XenMoveFigures: Sendable, Equatable {
     let faults = counted.network_faults + counted.minor_faults
     var values: [Figure: Double] = [
       .preparation_ms: Double(report.preparation_ms), .downtime_ms: Double(report.downtime_ms),
+      .freeze_ms: Double(report.freeze_ms), .save_ms: Double(report.save_ms),
       .image_bytes: Double(report.residual_bytes), .sent_bytes: Double(sent_bytes),
       .slots_used: Double(report.slots_used),
       .pages: Double(report.residual_bytes / 4096 + counted.pushed_pages + counted.fetched_pages),
