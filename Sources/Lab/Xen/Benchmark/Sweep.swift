@@ -35,7 +35,7 @@ struct Sweep: Sendable {
   func finish(timeout: Duration = .seconds(900)) async throws -> Int {
     try await guest.run(
       """
-      echo > \(Self.input)
+      echo 1<> \(Self.input)
       while pidof sweep > /dev/null; do usleep 50000; done
       """, timeout: timeout)
     return try Self.longest_us(try await lastLine())
