@@ -28,8 +28,8 @@ struct ProgramSet: Sendable {
 
   /// What scenarios run in guests.
   static let guest = ProgramSet(
-    swift: ["memx-bench", "memxctl"], small: ["holding", "pulse"],
-    host: ["tc", "ip", "sort", "stress-ng", "nbd-client", "openssl", "base64"])
+    swift: ["memx-bench", "memxctl"], small: ["holding", "pulse", "sweep"],
+    host: ["busybox", "tc", "ip", "sort", "stress-ng", "nbd-client", "openssl", "base64"])
 
   /// What scenarios run in guests with RDMA.
   static let rdma = {
