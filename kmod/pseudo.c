@@ -322,6 +322,8 @@ static int memx_pseudo_freeze(struct device *device)
 		memx_pseudo_fail(dev, "frames cannot be hidden: error %d", ret);
 		return 0;
 	}
+	memx_xenstore_write("freeze_ms", "%u",
+			    jiffies_to_msecs(jiffies - began));
 	memx_pseudo_enter(dev, MEMX_PHASE_FROZEN);
 	pseudo->reserves = memx_pageout_reserves(&pseudo->pageout);
 	pr_info("memx%d: frozen: %llu slots hold a page, %llu of them since the freeze, %llu pages stay behind; %llu pages are given back, %llu of them reserves; %u ms to page out, %u ms to hide\n",

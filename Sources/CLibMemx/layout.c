@@ -23,7 +23,7 @@ AT(memx_options, queue_depth, 76);
 AT(memx_options, attach_timeout_ms, 80);
 AT(memx_options, give_up_ms, 84);
 AT(memx_options, busy_poll_us, 88);
-AT(memx_options, reserved, 92);
+AT(memx_options, flags, 92);
 SIZE(memx_options, 96);
 
 AT(memx_stats, phase, 0);

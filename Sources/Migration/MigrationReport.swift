@@ -11,7 +11,11 @@ public struct MigrationReport: Sendable, Equatable {
   public var preparation_ms: UInt64 = 0
   /// From the call of `xl save` to the target's word that the guest runs there: no task of the guest runs.
   public var downtime_ms: UInt64 = 0
-  /// From there until the last page has come; the guest runs.
+  /// Of the downtime, what the guest's module took to page out what still could be, and to hand it over.
+  public var freeze_ms: UInt64 = 0
+  /// Of the downtime, until `xl save` had ended, ``freeze_ms`` included; the rest is `xl restore`'s.
+  public var save_ms: UInt64 = 0
+  /// From the target's word until the last page has come; the guest runs.
   public var resume_ms: UInt64 = 0
   /// Bytes of what moved while the guest stood still: CPU state and pages that cannot be paged out.
   public var residual_bytes: UInt64 = 0
@@ -66,6 +70,7 @@ public struct MigrationReport: Sendable, Equatable {
     [
       ("memory_pages", memory_pages, "pages"),
       ("preparation_ms", preparation_ms, "ms"), ("downtime_ms", downtime_ms, "ms"),
+      ("freeze_ms", freeze_ms, "ms"), ("save_ms", save_ms, "ms"),
       ("resume_ms", resume_ms, "ms"), ("total_ms", total_ms, "ms"),
       ("residual_bytes", residual_bytes, "bytes"), ("slots_used", slots_used, "pages"),
       ("pages_transferred", pages_transferred, "pages"), ("pushed", pushed, "pages"),

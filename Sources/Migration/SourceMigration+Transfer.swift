@@ -13,12 +13,14 @@ extension SourceMigration {
       try? serve.remove()
       throw Failure(.failed, "\(saved.reason); \(request.domain) runs on here")
     }
+    report.save_ms = (monotonicNs() - suspended_ns) / 1_000_000
     while true {
       switch channel.receive(timeout_ms: -1) {
       case .nothing: continue
       case .line(let line) where line.word == "resumed":
         report.downtime_ms = (monotonicNs() - suspended_ns) / 1_000_000
         report.slots_used = (try? guest.number("used")) ?? 0
+        report.freeze_ms = (try? guest.number("freeze_ms")) ?? 0
         return
       case .line(let line) where line.word == "failed":
         try returnToSource(because: line.values["text"] ?? "it does not say why")
@@ -41,11 +43,11 @@ extension SourceMigration {
         request.domain, output: data.writeEnd, errors: messages.writeEnd)
       data.closeWriteEnd()
       messages.closeWriteEnd()
-      var pump = StreamPump(input: data.readEnd, output: channel.output)
+      var guestStream = try OutgoingGuest(data, output: channel.output, request.compression)
       var reason: String?
       var nextLook_ns: UInt64 = 0
       pumping: while true {
-        switch pump.step() {
+        switch guestStream.step() {
         case .end: break pumping
         case .broken:
           reason = whyBroken(channel)
@@ -63,14 +65,14 @@ extension SourceMigration {
           reason = "the guest could not hand its pages over: \(whyFailed)"
           break pumping
         }
-        showTransfer(bytes: pump.bytes)
+        showTransfer(bytes: guestStream.bytes)
       }
       // Without a reader xl fails, and says so to the domain.
-      data.closeReadEnd()
+      reason = guestStream.close(isWhole: reason == nil) ?? reason
       if reason != nil { channel.close() }
       let said = lastLines(messages.readEnd)
       let status = save.wait()
-      report.residual_bytes = pump.bytes
+      report.residual_bytes = guestStream.bytes
       if status == 0, let reason {
         // The last bytes had gone out, but not to the end of the channel.
         try toolstack.unpause(domain)

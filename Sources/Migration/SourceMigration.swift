@@ -66,6 +66,7 @@ public struct SourceMigration {
   private mutating func check() throws(Failure) -> String {
     do throws(RunFailure) {
       domain = try toolstack.domain(request.domain)
+      try request.compression?.path()
       guard let server = try store.read(ServeKeys.server) else {
         throw RunFailure("no memxd serves Xen guests on this host; start one with: memxd --xen")
       }
@@ -97,7 +98,7 @@ public struct SourceMigration {
       [
         "version": "1", "domain": request.domain,
         "memory_mib": "\((report.memory_pages + 255) / 256)",
-      ])
+      ].merging(request.compression.map { ["compression": $0.rawValue] } ?? [:]) { $1 })
     guard channel.send(hello), case .line(let answer) = channel.receive(timeout_ms: 60_000) else {
       throw Failure(
         .timedOut,

@@ -30,8 +30,8 @@ public struct TargetReceiver {
   /// - Throws: ``Failure``; the source has been told, too.
   public mutating func run() throws(Failure) {
     do throws(RunFailure) {
-      let name = try greet()
-      let domain = try restore(name)
+      let (name, compression) = try greet()
+      let domain = try restore(name, compression)
       say(Line("resumed", ["domain": "\(domain)"]))
       try follow(domain)
     } catch {
@@ -46,8 +46,8 @@ public struct TargetReceiver {
     return RunFailure("refused: \(reason)")
   }
 
-  /// - Returns: the domain's name.
-  private mutating func greet() throws(RunFailure) -> String {
+  /// - Returns: the domain's name, and how its stream is packed.
+  private mutating func greet() throws(RunFailure) -> (name: String, Compression?) {
     guard case .line(let hello) = channel.receive(timeout_ms: 60_000), hello.word == "memx-migrate",
       let name = hello.values["domain"]
     else {
@@ -55,6 +55,14 @@ public struct TargetReceiver {
     }
     guard hello.values["version"] == "1" else {
       throw refuse("the source speaks another version of this program; install the same")
+    }
+    var compression: Compression?
+    if let word = hello.values["compression"] {
+      compression = Compression(rawValue: word)
+      guard let compression else {
+        throw refuse("the guest would come packed by an unknown program")
+      }
+      do throws(RunFailure) { try compression.path() } catch { throw refuse(error.description) }
     }
     let free_mib: UInt64
     do throws(RunFailure) {
@@ -73,23 +81,23 @@ public struct TargetReceiver {
     guard case .line(let go) = channel.receive(timeout_ms: -1), go.word == "stream" else {
       throw RunFailure("the source gave up before it sent the guest")
     }
-    return name
+    return (name, compression)
   }
 
   /// - Returns: the domain's number; it runs.
-  private func restore(_ name: String) throws(RunFailure) -> Int {
+  private func restore(_ name: String, _ compression: Compression?) throws(RunFailure) -> Int {
     let (data, messages) = (try Pipe(), try Pipe())
     let xl = try toolstack.restore(input: data.readEnd, errors: messages.writeEnd)
     data.closeReadEnd()
     messages.closeWriteEnd()
-    var pump = StreamPump(input: channel.input, output: data.writeEnd)
+    var stream = try IncomingGuest(data, input: channel.input, compression)
     pumping: while xl.poll() == nil {
-      switch pump.step() {
+      switch stream.step() {
       case .moved, .idle: continue
       case .end, .broken: break pumping
       }
     }
-    data.closeWriteEnd()
+    stream.close()
     guard xl.wait() == 0 else {
       // Whatever is half made must not be taken for the guest.
       if let rest = try? toolstack.domain(name) { try? toolstack.destroy(rest) }

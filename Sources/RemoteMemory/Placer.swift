@@ -18,6 +18,7 @@ public struct Placer: ~Copyable {
   public let userfaultfds: UserfaultfdTable
   public var states: SlotStates
   public internal(set) var counters = PlacerCounters()
+  var touches: TouchLog?
 
   private struct Lane {
     /// The slots from `64 * word` on.

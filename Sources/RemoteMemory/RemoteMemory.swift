@@ -19,6 +19,7 @@ public final class RemoteMemory: Sendable {
   private let address: UInt
   private let state: ServiceState
   private let thread: LinkThread
+  private let log: TouchLog?
 
   /// Attaches to a region, maps it, and starts to move its pages.
   ///
@@ -54,9 +55,11 @@ public final class RemoteMemory: Sendable {
   ) throws(RemoteMemoryError) {
     slots = connection.slots
     let count = userfaultfds.count
-    let placer = Placer(
+    log = configuration.recordsTouches ? TouchLog(capacity: connection.slots) : nil
+    var placer = Placer(
       areas: try Areas(areas, slots: connection.slots, userfaultfds: count),
       userfaultfds: userfaultfds, states: SlotStates(slots: connection.slots))
+    placer.touches = log
     let state = try ServiceState()
     let box = ServiceBox(
       Service(configuration, connection: connection, placer: placer, shared: state))
@@ -79,6 +82,14 @@ public final class RemoteMemory: Sendable {
 
   /// What has come so far.
   public var report: RemoteMemoryReport { state.current }
+
+  /// Pages that threads have had to wait for so far, those touched first in front; empty unless
+  /// ``RemoteMemoryConfiguration/recordsTouches`` is set.
+  ///
+  /// A page that came before it was touched is not among them: with `demand-only` they are all that the program
+  /// has touched, in its order. As ``RemoteMemoryConfiguration/order`` of a later post-copy they have a program that does the
+  /// same again find its pages there.
+  public var touches: [Extent] { log?.extents ?? [] }
 
   /// Stops moving pages; touching one that has not come raises SIGBUS from now on.
   public func stop() { state.stop() }

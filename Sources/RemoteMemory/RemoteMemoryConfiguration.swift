@@ -15,8 +15,12 @@ public struct RemoteMemoryConfiguration: Sendable {
   public var strategy = ""
   /// The most bytes of pages that the server may push in a second, 0 for no limit.
   public var rate_bytes_s: UInt64 = 0
-  /// Slots in LRU order, the most recently used first.
+  /// Slots in LRU order, the most recently used first; or in the order in which they will be needed, as far as
+  /// that is known.
   public var order: [Extent] = []
+  /// Whether to note in which order pages are first waited for, as ``RemoteMemory/touches`` has it; takes 8
+  /// bytes for each slot.
+  public var recordsTouches = false
   /// Requests outstanding at once.
   public var queueDepth = 128
   /// How long the first attach may take.

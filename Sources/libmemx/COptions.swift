@@ -20,7 +20,9 @@ extension memx_options {
         "options: a member is set that this version of the library does not know", code: E2BIG)
     }
     self = options.pointee
-    guard reserved == 0 else { throw RemoteMemoryError("options.reserved is not 0") }
+    guard flags & ~UInt32(MEMX_RECORD_TOUCHES) == 0 else {
+      throw RemoteMemoryError("options.flags has one that is not known", code: E2BIG)
+    }
   }
 
   func configuration() throws(RemoteMemoryError) -> RemoteMemoryConfiguration {
@@ -46,6 +48,7 @@ extension memx_options {
     }
     configuration.strategy = try Self.text(strategy, "strategy") ?? ""
     configuration.order = try extents()
+    configuration.recordsTouches = flags & UInt32(MEMX_RECORD_TOUCHES) != 0
     configuration.rate_bytes_s = rate_bytes_s
     if mtu > 0 { configuration.mtu = Int(mtu) }
     if queue_depth > 0 { configuration.queueDepth = Int(queue_depth) }

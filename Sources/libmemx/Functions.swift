@@ -112,6 +112,19 @@ public func memxWait(
   }
 }
 
+@_cdecl("memx_touches")
+public func memxTouches(
+  _ handle: OpaquePointer, _ extents: UnsafeMutablePointer<memx_extent>?, _ count: Int
+) -> Int {
+  let touches = memory(handle).touches
+  if let extents {
+    for (index, extent) in touches.prefix(count).enumerated() {
+      extents[index] = memx_extent(slot: extent.slot, count: extent.count, reserved: 0)
+    }
+  }
+  return touches.count
+}
+
 @_cdecl("memx_stop")
 public func memxStop(_ handle: OpaquePointer) { memory(handle).stop() }
 

@@ -6,6 +6,7 @@ import ArgumentParser
     commandName: "memx-lab",
     abstract: "Boots guests and puts memx through scenarios.",
     subcommands: [
-      Setup.self, List.self, Run.self, BenchSwap.self, BenchQEMU.self, BenchRDMA.self, Clean.self,
+      Setup.self, List.self, Run.self, BenchSwap.self, BenchQEMU.self, BenchRDMA.self,
+      BenchXen.self, Clean.self,
     ])
 }

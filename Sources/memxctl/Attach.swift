@@ -115,6 +115,10 @@ struct Attach: ParsableCommand {
     help: "With --swap: leave vm.min_free_kbytes as it is, even if it is too low for the network.")
   var keepMinFree = false
 
+  @Flag(
+    help: "With --pseudo and --swap: leave it to the kernel how pages age.")
+  var keepAging = false
+
   @OptionGroup var output: Output
 
   func validate() throws {
@@ -146,6 +150,9 @@ struct Attach: ParsableCommand {
       throw ValidationError(
         "--priority, --discard and --keep-min-free say how to swap; give --swap with them")
     }
+    if keepAging, !swap || !pseudo {
+      throw ValidationError("--keep-aging goes with --pseudo and --swap")
+    }
   }
 
   func run() throws {
@@ -170,6 +177,11 @@ struct Attach: ParsableCommand {
         printLine(
           "memxctl: vm.min_free_kbytes raised from \(reserve.formerKiB) to \(reserve.currentKiB), so"
             + " that the network can work while memory is short", to: STDERR_FILENO)
+      }
+      if swap, pseudo, !keepAging, try PageAging.useGenerations(files) {
+        printLine(
+          "memxctl: pages age in generations from now on (lru_gen), for a better LRU order",
+          to: STDERR_FILENO)
       }
       let device = try request.attach(files, swap: options, MachineSwapTools())
       let status = try DeviceStatus(device, files)

@@ -47,6 +47,12 @@ struct Migrate: ParsableCommand {
     transform: { try Word.number($0, in: 1...3600, unit: "seconds") })
   var prepareLimit: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Pack what moves while the guest stands still, by one of: lz4, zstd, gzip. Both hosts need the program. "
+        + "For links that are slower than it.", valueName: "program"))
+  var compress: Compression?
+
   @OptionGroup var output: Output
 
   func run() throws {
@@ -55,6 +61,7 @@ struct Migrate: ParsableCommand {
       var request = MigrationRequest(domain: domain, channel: channel)
       request.strategy = strategy ?? ""
       request.rate_bytes_s = rate ?? 0
+      request.compression = compress
       if let prepareLimit { request.prepare_s = prepareLimit }
       let display = PhaseDisplay()
       var migration = SourceMigration(
@@ -77,6 +84,8 @@ struct Migrate: ParsableCommand {
     return ["/bin/sh", "-c", "exec \(command)"]
   }
 }
+
+extension Compression: ExpressibleByArgument {}
 
 /// XenStore, or why there is none.
 func openStore() throws(Failure) -> XenStore {

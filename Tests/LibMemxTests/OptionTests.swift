@@ -20,7 +20,7 @@ import Testing
       ({ $0.size -= 8 }, EINVAL, "options.size is 88"),
       ({ $0.link = nil }, EINVAL, "options.link"),
       ({ $0.region = nil }, EINVAL, "options.region"),
-      ({ $0.reserved = 1 }, EINVAL, "options.reserved"),
+      ({ $0.flags = 2 }, E2BIG, "options.flags"),
       ({ $0.mtu = 100 }, EINVAL, "MTU of 100"),
       ({ $0.queue_depth = 513 }, EINVAL, "queue depth of 513"),
       ({ $0.order_count = 1 }, EINVAL, "options.order"),
@@ -133,14 +133,20 @@ import Testing
   @Test("Figures, time limits and the end")
   func end() throws {
     let bed = try Bed()
-    let opened = try Opened.open(bed.network, strategy: "demand-only")
+    let opened = try Opened.open(bed.network, strategy: "demand-only") {
+      $0.flags = UInt32(MEMX_RECORD_TOUCHES)
+    }
     let memory = try #require(opened.memory, "\(opened.message)")
     #expect(memx_slots(memory) == bed.slots)
     let base = try #require(memx_base(memory))
-    for slot in 0..<UInt64(10) {
+    for slot in [7, 8, 9, 3, 0, 1, 2, 6, 4, 5] as [UInt64] {
       #expect(
         UserClient.holds(base + Int(slot) * Wire.pageBytes, .version(Bed.version), slot: slot))
     }
+    var touches = [memx_extent](repeating: memx_extent(), count: 3)
+    #expect(memx_touches(memory, nil, 0) == 5)
+    #expect(memx_touches(memory, &touches, 3) == 5)
+    #expect(touches.map(\.slot) == [7, 3, 0] && touches.map(\.count) == [3, 1, 3])
     let late = opened.wait(timeout_ms: 20)
     #expect(late.code == -ETIMEDOUT && late.message.contains("20 ms"), "\(late)")
 

@@ -58,13 +58,15 @@ struct Hosts {
   /// - Parameter suspended: what the guest's module says once it is suspended.
   /// - Returns: how it went at the source, and at the target (a failure when it was not reached).
   func migrate(
-    suspended: String = "frozen", isCancelled: @escaping @Sendable () -> Bool = { false }
+    suspended: String = "frozen", compression: Compression? = nil,
+    isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> (source: Result<MigrationReport, Failure>, target: Result<Void, Failure>) {
     signal(SIGPIPE, SIG_IGN)
     let (to, from) = ("\(directory.path)/to", "\(directory.path)/from")
     let receiving = try Receiving(targetStore, target.toolstack, input: to, output: from)
-    let request = MigrationRequest(
+    var request = MigrationRequest(
       domain: "guest", channel: ["/bin/sh", "-c", "cat '\(from)' & exec cat > '\(to)'"])
+    request.compression = compression
     var migration = SourceMigration(
       request, store: sourceStore, toolstack: source.toolstack,
       isCancelled: {

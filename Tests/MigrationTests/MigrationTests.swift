@@ -45,6 +45,27 @@ import Testing
     #expect(hosts.sourceStore[Hosts.guest + "/token"]?.count == 32)
   }
 
+  /// The connection stays, so what unpacks has to be told where the guest ends.
+  @Test(arguments: Compression.allCases)
+  func guestMovesPacked(by compression: Compression) throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack())
+    let (moved, received) = try hosts.migrate(compression: compression)
+    let report = try moved.get()
+    try received.get()
+    #expect(hosts.target.restored == (1...100000).map { "\($0)\n" }.joined())
+    #expect(report.residual_bytes < UInt64(hosts.target.restored.utf8.count))
+  }
+
+  @Test func restoreFailsPacked() throws {
+    let hosts = try Hosts(
+      source: source(save: "head -c 8000000 /dev/urandom"),
+      target: MadeUpToolstack(restore: "head -c 1000 > /dev/null; echo no such kernel >&2; exit 1"))
+    let (moved, received) = try hosts.migrate(compression: .lz4)
+    #expect(message(moved).contains("no such kernel") && message(moved).contains("runs on here"))
+    #expect(throws: Failure.self) { try received.get() }
+    #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
+  }
+
   @Test func targetIsFull() throws {
     let hosts = try Hosts(source: source(), target: MadeUpToolstack(freeMemory_mib: 64))
     let (moved, _) = try hosts.migrate()
@@ -81,10 +102,11 @@ import Testing
     #expect(hosts.sourceStore[Hosts.serve + "/region"] == nil)
   }
 
-  @Test(arguments: [1, 100_000])
+  @Test(arguments: [1, 1_000_000])
   func restoreFails(after lines: Int) throws {
     let hosts = try Hosts(
-      source: source(),
+      // More than the pipes hold.
+      source: source(save: "exec seq 1 1000000"),
       target: MadeUpToolstack(
         restore: "head -n \(lines) > /dev/null; echo no such kernel >&2; exit 1"))
     let (moved, received) = try hosts.migrate()

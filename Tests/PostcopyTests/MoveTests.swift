@@ -46,6 +46,18 @@ import Testing
     #expect(run.pushed == 0 && run.minor_faults == 0 && run.network_fault_pct == 100)
   }
 
+  /// A program that touches its pages at random, and does the same again, finds nearly all of them there when the
+  /// server knows the order: each step takes longer than a page on the link.
+  @Test func whatWasTouchedBeforeIsThereInTime() async throws {
+    let found = try await Bench.figures([
+      "--memory", "\(Self.memory_bytes)", "--runs", "1", "--strategy", "streams+lru", "--order",
+      "touched", "--workload", "random", "--work-us", "100", "--rate-mb-s", "125",
+    ])
+    let run = try #require(found.first)
+    #expect(run.network_faults * 10 < run.touched_pages)
+    #expect(run.pages_transferred == run.pages)
+  }
+
   @Test func theLinkKeepsToItsRate() async throws {
     let found = try await Bench.figures([
       "--memory", "\(Self.memory_bytes)", "--runs", "1", "--strategy", "push", "--rate-mb-s", "50",

@@ -30,7 +30,8 @@ import Workloads
     stopped.touchedPages = 800
     stopped.preparation_ns = 2_000_000
     return PostcopyReport(
-      workload: "stride-2", strategy: "push", rate_mb_s: 50, mtu: 1500, stopped: stopped,
+      workload: "stride-2", strategy: "push", order: .lru, rate_mb_s: 50, mtu: 1500,
+      stopped: stopped,
       runs: runs,
       stays_ns: [20_000_000, 10_000_000, 60_000_000])
   }

@@ -52,6 +52,28 @@ import Testing
     }
   }
 
+  /// Acknowledgements that are late by ten and more shortest round trips, as behind the network of an emulated
+  /// guest, where the link itself could carry all.
+  @Test(
+    arguments: [5, 20, 50] as [UInt64],
+    [
+      PacedLink.Client(jitter_ns: 10_000_000),
+      PacedLink.Client(bunch_ns: 10_000_000),
+    ])
+  func lateAcknowledgementsLeaveNoLinkIdle(rate_mb_s: UInt64, client: PacedLink.Client) {
+    for seed in UInt64(1)...5 {
+      var paced = PacedLink(
+        link(rate_mb_s, roundTrip_us: 1000), client, seed: seed)
+      _ = paced.run(2 * Self.second_ns)
+      let found = paced.run(2 * Self.second_ns)
+      // No more than a window of 64 pages in each longest round trip.
+      let page_ns = PacedLink.page_ns(link(rate_mb_s, roundTrip_us: 0))
+      let possible = min(1, Double(64 * page_ns) / 11_000_000)
+      #expect(found.utilisation >= 0.5 * possible, "seed \(seed)")
+      #expect(found.queue_mean <= 16, "seed \(seed)")
+    }
+  }
+
   /// A client that has no time for 4 ms in 50 acknowledges nothing meanwhile; the window then ends the
   /// push. As soon as it is back, pages flow as before.
   @Test(arguments: rates_mb_s, roundTrips_us)

@@ -293,7 +293,7 @@ _memx-bench_postcopy() {
     repeating_flags=()
     non_repeating_flags=(--json -h --help)
     repeating_options=(--strategy --rate-mb-s)
-    non_repeating_options=(--workload --trace --processes --memory --mtu --runs --stop-at --rounds --work-us --seed --timeout)
+    non_repeating_options=(--workload --trace --processes --memory --order --mtu --runs --stop-at --rounds --work-us --seed --timeout)
     __memx-bench_offer_flags_options 0
 
     # Offer option value completions
@@ -313,6 +313,10 @@ _memx-bench_postcopy() {
         return
         ;;
     '--strategy')
+        return
+        ;;
+    '--order')
+        __memx-bench_add_completions -W 'lru'$'\n''touched'
         return
         ;;
     '--rate-mb-s')

@@ -186,7 +186,7 @@ _memxctl() {
 
 _memxctl_attach() {
     repeating_flags=()
-    non_repeating_flags=(--pseudo --swap --discard --keep-min-free --json -h --help)
+    non_repeating_flags=(--pseudo --swap --discard --keep-min-free --keep-aging --json -h --help)
     repeating_options=()
     non_repeating_options=(--link --device --ib-port --gid-index --region --server --token --token-file --size --timeout --queue-depth --mtu --priority)
     __memxctl_offer_flags_options 0
@@ -300,7 +300,7 @@ _memxctl_migrate() {
     repeating_flags=()
     non_repeating_flags=(--json -h --help)
     repeating_options=()
-    non_repeating_options=(--ssh-command --strategy --rate --prepare-limit)
+    non_repeating_options=(--ssh-command --strategy --rate --prepare-limit --compress)
     __memxctl_offer_flags_options 2
 
     # Offer option value completions
@@ -315,6 +315,10 @@ _memxctl_migrate() {
         return
         ;;
     '--prepare-limit')
+        return
+        ;;
+    '--compress')
+        __memxctl_add_completions -W 'lz4'$'\n''zstd'$'\n''gzip'
         return
         ;;
     esac

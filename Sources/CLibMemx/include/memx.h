@@ -65,6 +65,9 @@ extern "C" {
 /* For memx_options.busy_poll_us: the service thread sleeps at once. */
 #define MEMX_NO_BUSY_POLL UINT32_MAX
 
+/* For memx_options.flags: note in which order pages are first waited for; see memx_touches(). */
+#define MEMX_RECORD_TOUCHES 1u
+
 /* A region's memory and the thread that moves its pages. */
 struct memx_memory;
 
@@ -94,8 +97,8 @@ struct memx_extent {
  * @strategy: which page goes next, as "streams+lru" or "bubble-dual-multi"; NULL
  *	for the server's choice. What the server does not know is an error of
  *	memx_wait().
- * @order: slots in LRU order, the most recently used first; NULL for none. Read
- *	during the call only.
+ * @order: slots in LRU order, the most recently used first, or those first that
+ *	memx_touches() gave; NULL for none. Read during the call only.
  * @order_count: how many extents; beyond 1,048,576, the rest are not used
  * @rate_bytes_s: the most bytes of pages that the server may push in a second; 0
  *	for no limit
@@ -105,7 +108,7 @@ struct memx_extent {
  * @give_up_ms: a page that does not come for so long cannot be had; 0 for 120000
  * @busy_poll_us: how long to poll for the next frame or fault before sleeping; 0
  *	for 50, MEMX_NO_BUSY_POLL for not at all
- * @reserved: 0
+ * @flags: 0 or MEMX_RECORD_TOUCHES, which takes 8 bytes for each slot
  *
  * Begin with { .size = sizeof(struct memx_options) }: all that is 0 or NULL has
  * its default, except for @size, @link and @region.
@@ -125,7 +128,7 @@ struct memx_options {
 	uint32_t attach_timeout_ms;
 	uint32_t give_up_ms;
 	uint32_t busy_poll_us;
-	uint32_t reserved;
+	uint32_t flags;
 };
 
 /**
@@ -308,6 +311,20 @@ void memx_stats(const struct memx_memory *memory, struct memx_stats *stats, size
  * or another errno value: why they cannot come any more.
  */
 int memx_wait(struct memx_memory *memory, int timeout_ms, char *error, size_t error_bytes);
+
+/**
+ * memx_touches() - the pages that threads have waited for so far, in that order
+ * @extents: filled with the first of them; may be NULL when @count is 0
+ * @count: how many there is room for
+ *
+ * With MEMX_RECORD_TOUCHES. A page that came before it was touched is not among them: with
+ * the strategy demand-only they are all that the program has touched. As @order of
+ * a later post-copy, with a strategy that ends in +lru, they have a program that
+ * does the same again find its pages there.
+ *
+ * Return: how many extents there are, 0 without MEMX_RECORD_TOUCHES.
+ */
+size_t memx_touches(const struct memx_memory *memory, struct memx_extent *extents, size_t count);
 
 /**
  * memx_stop() - stop moving pages

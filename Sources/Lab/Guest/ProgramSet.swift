@@ -28,8 +28,8 @@ struct ProgramSet: Sendable {
 
   /// What scenarios run in guests.
   static let guest = ProgramSet(
-    swift: ["memx-bench", "memxctl"], small: ["holding", "pulse"],
-    host: ["tc", "ip", "sort", "stress-ng", "nbd-client", "openssl", "base64"])
+    swift: ["memx-bench", "memxctl"], small: ["holding", "pulse", "sweep"],
+    host: ["busybox", "tc", "ip", "sort", "stress-ng", "nbd-client", "openssl", "base64"])
 
   /// What scenarios run in guests with RDMA.
   static let rdma = {
@@ -51,7 +51,7 @@ struct ProgramSet: Sendable {
       File(source: xen.root.appending("usr/bin/xenstore-\($0)"), target: "usr/bin/xenstore-\($0)")
     }
     return ProgramSet(
-      swift: ["memxctl"], products: ["memxd"], small: ["wire"], host: ["tc", "ip"],
+      swift: ["memxctl"], products: ["memxd"], small: ["wire"], host: ["tc", "ip", "lz4"],
       files: tools + store,
       libraries: xen.libraries,
       texts: [

@@ -48,9 +48,14 @@ extension Scenario {
       try await guest.expectWhole(memory_kib: memory_kib, report, findings)
       try await programs.finish(findings)
 
-      bed.progress.note("a guest that is shut down while its pages follow")
+      bed.progress.note(
+        "a guest that is out of memory pages out, moves, and is shut down while its pages follow")
+      try await guest.useUp(leaving_mib: 6, pageable_mib: 24)
       async let ended = target.migrate(guest, to: source, "--rate 1M")
       try await guest.missing(.seconds(300)) { $0 > 0 }
+      let log = try await guest.kernelLog()
+      await findings.expect(
+        !log.contains("Out of memory"), "a program was killed while the guest paged out")
       try await guest.powerOff(on: source)
       let outcome = try await ended
       await findings.expect(
@@ -76,5 +81,20 @@ extension Scenario {
     await findings.expect(
       !outcome.succeeded && outcome.output.contains("may not attach"),
       "a forged attach ended with \(outcome.code) ‘\(outcome.tail())’")
+  }
+}
+
+extension XenGuest {
+  /// Leaves next to no memory: what can be paged out in a tmpfs, all other in a ramfs, which cannot.
+  fileprivate func useUp(leaving_mib: Int, pageable_mib: Int) async throws {
+    try await run(
+      """
+      mkdir -p /pageable /fixed
+      mount -t tmpfs -o size=\(2 * pageable_mib)m none /pageable
+      mount -t ramfs none /fixed
+      dd if=/dev/urandom of=/pageable/data bs=1M count=\(pageable_mib)
+      available=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+      dd if=/dev/zero of=/fixed/data bs=1M count=$((available - \(leaving_mib)))
+      """)
   }
 }

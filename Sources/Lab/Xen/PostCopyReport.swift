@@ -5,6 +5,8 @@ import FoundationEssentials
 struct PostCopyReport: Decodable, Sendable {
   let preparation_ms: Int
   let downtime_ms: Int
+  let freeze_ms: Int
+  let save_ms: Int
   let resume_ms: Int
   let total_ms: Int
   let residual_bytes: Int
@@ -31,7 +33,8 @@ struct PostCopyReport: Decodable, Sendable {
   /// The figures in the order in which they are reported.
   var values: [(name: String, value: Int)] {
     [
-      ("downtime_ms", downtime_ms), ("total_ms", total_ms), ("preparation_ms", preparation_ms),
+      ("downtime_ms", downtime_ms), ("freeze_ms", freeze_ms), ("save_ms", save_ms),
+      ("total_ms", total_ms), ("preparation_ms", preparation_ms),
       ("resume_ms", resume_ms), ("residual_bytes", residual_bytes), ("slots_used", slots_used),
       ("pages", pages_transferred), ("pushed", pushed), ("fetched", fetched),
       ("network_faults", network_faults), ("minor_faults", minor_faults), ("unused", unused),

@@ -33,6 +33,10 @@ public struct PushPace: Sendable {
   /// Rounds that a bandwidth sample counts for, at least; at most twice as many.
   private static let bandwidthRounds = 24
   private static let roundTripSpan_ns: UInt64 = 10_000_000_000
+  /// Round trips that are no queue of a few pages: 24 pages of 50 MB/s.
+  private static let long_ns: UInt64 = 2_000_000
+  /// The slack is thought over after so many rounds and so long, at least.
+  private static let slackSpan = (rounds: 8, time_ns: UInt64(20_000_000))
   /// How far a late sender may catch up.
   private static let catchUp_ns: UInt64 = 200_000
   /// Until there are samples: 31 pages in 1 ms, a gigabit's worth.
@@ -61,6 +65,16 @@ public struct PushPace: Sendable {
   private var fetches: (sent: UInt64, arrived: UInt64) = (0, 0)
   /// Pages that an acknowledgement reports, smoothed.
   private var perAcknowledgement = 1.0
+  private var slack = WindowSlack()
+  private var slackSpan = SlackSpan()
+
+  /// Since the slack was last thought over.
+  private struct SlackSpan {
+    var start_ns: UInt64 = 0
+    var delivered: UInt64 = 0
+    var rounds = 0
+    var roundTrips = (sum_ns: UInt64(0), count: UInt64(0))
+  }
 
   /// - Parameter limit_bytes_s: the most bytes of pages in a second, 0 for no limit of its own.
   public init(limit_bytes_s: UInt64 = 0) {
@@ -84,7 +98,8 @@ public struct PushPace: Sendable {
     switch phase {
     case .startup: Self.startupGain
     case .drain: 1 / Self.startupGain
-    case .cycle(let step): Self.cycleGains[step]
+    // More on their way would show nothing if they were not sent faster, too.
+    case .cycle(let step): slack.triesMore ? Self.startupGain : Self.cycleGains[step]
     }
   }
 
@@ -106,7 +121,7 @@ public struct PushPace: Sendable {
       return min(Wire.pushWindow, pages, 2 << min(rounds, 5))
     // Acknowledgements that come in bunches would leave the network idle between them.
     default:
-      let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1)
+      let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1) + Double(slack.pages)
       return min(Wire.pushWindow, max(Self.leastWindow, Int(pages.rounded())))
     }
   }
@@ -164,7 +179,7 @@ public struct PushPace: Sendable {
       rates.now = max(rates.now, sample)
       roundRate = max(roundRate, sample)
     }
-    if mark.delivered >= roundEnd { endRound(inFlight: inFlight) }
+    if mark.delivered >= roundEnd { endRound(inFlight: inFlight, now_ns: now_ns) }
     if case .drain = phase, Double(inFlight) <= rate * Double(roundTrip_ns) { phase = .cycle(2) }
   }
 
@@ -176,6 +191,8 @@ public struct PushPace: Sendable {
 
   private mutating func noteRoundTrip(_ roundTrip_ns: UInt64, now_ns: UInt64) {
     roundLeast_ns = min(roundLeast_ns, roundTrip_ns)
+    slackSpan.roundTrips.sum_ns += roundTrip_ns
+    slackSpan.roundTrips.count += 1
     if now_ns >= roundTripSpanEnd_ns {
       roundTrips = (.max, roundTrips.now)
       roundTripSpanEnd_ns = now_ns + Self.roundTripSpan_ns
@@ -188,7 +205,7 @@ public struct PushPace: Sendable {
     roundRate > 0 && Double(roundLeast_ns) > Double(2 * roundTrip_ns) + 2 / roundRate
   }
 
-  private mutating func endRound(inFlight: Int) {
+  private mutating func endRound(inFlight: Int, now_ns: UInt64) {
     roundEnd = delivered
     rounds += 1
     if rounds % Self.bandwidthRounds == 0 { rates = (0, max(rates.now, 0)) }
@@ -207,8 +224,28 @@ public struct PushPace: Sendable {
         }
       }
     case .drain: break
-    case .cycle(let step): phase = .cycle((step + 1) % Self.cycleGains.count)
+    case .cycle(let step):
+      phase = .cycle((step + 1) % Self.cycleGains.count)
+      endSlackSpan(now_ns: now_ns)
     }
     (roundRate, roundLeast_ns) = (0, .max)
+  }
+
+  private mutating func endSlackSpan(now_ns: UInt64) {
+    slackSpan.rounds += 1
+    let time_ns = now_ns &- slackSpan.start_ns
+    let least = Self.slackSpan
+    guard slackSpan.rounds >= least.rounds, time_ns >= least.time_ns else { return }
+    // The first span begins with the first round of a cycle.
+    if slackSpan.start_ns > 0 {
+      let roundTrips = slackSpan.roundTrips
+      slack.spanEnded(
+        throughput: Double(delivered - slackSpan.delivered) / Double(time_ns),
+        window: pagesOnTheirWay,
+        isSlow: roundTrips.sum_ns > roundTrips.count * Self.long_ns, most: Wire.pushWindow)
+    }
+    slackSpan = SlackSpan()
+    slackSpan.start_ns = now_ns
+    slackSpan.delivered = delivered
   }
 }

@@ -69,6 +69,13 @@ struct Postcopy: ParsableCommand {
   var strategy: [String] = Postcopy.everyStrategy
 
   @Option(
+    help: ArgumentHelp(
+      "What strategies with +lru are told: lru, in which order the programs had used their pages before they "
+        + "stopped; or touched, in which order they touched them after the stop in an earlier move, which is made "
+        + "for that, with demand-only.", valueName: "what"))
+  var order = ToldOrder.lru
+
+  @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "What the link carries, in millions of bytes a second, 0 for no limit; several may be given.",
@@ -192,7 +199,8 @@ struct Postcopy: ParsableCommand {
     defer { bar.finish() }
     bar.show(0)
     var stopped = try source.run(
-      in: memory.base, wantsOrder: strategy.contains { Strategy($0)!.usesOrder }
+      in: memory.base,
+      wantsOrder: order == .lru && strategy.contains { Strategy($0)!.usesOrder }
     ) { bar.show(Double($0) / Double(processes)) }
     var client = RmapClient(
       try EthernetPort(PostcopyBed.fillEnd, mtu: 0), link: PostcopyBed.fillEnd, queueDepth: 128,
@@ -206,11 +214,21 @@ struct Postcopy: ParsableCommand {
     return stopped
   }
 
+  /// Moves the programs once to see in which order they touch their pages.
+  private func recordTouches(_ run: PostcopyRun, _ bed: PostcopyBed) throws -> [Extent] {
+    var bar = ProgressBar(label: "\(name): recording the order of touches")
+    defer { bar.finish() }
+    return try run.move(
+      bed, strategy: "demand-only", order: [], isComplete: false, recordsTouches: true
+    ) { bar.show($0) }.touches
+  }
+
   /// Has all strategies at all rates, and runs that stay, take turns, and prints what they come to.
   private func compare(_ run: PostcopyRun, _ bed: PostcopyBed) throws {
     let cases = rateMbS.flatMap { rate in strategy.map { (rate: rate, name: $0) } }
     var moves = [[PostcopyFigures]](repeating: [], count: cases.count)
     var stays_ns: [UInt64] = []
+    let told = try order == .lru ? run.stopped.order : recordTouches(run, bed)
     for round in 1...runs {
       var bar = ProgressBar(label: "\(name) run \(round)/\(runs) without a move")
       stays_ns.append(try run.stay { bar.show($0) })
@@ -222,7 +240,7 @@ struct Postcopy: ParsableCommand {
           label: "\(self.name) run \(round)/\(runs) \(name)" + (rate > 0 ? " \(rate) MB/s" : ""))
         moves[index].append(
           try run.move(
-            bed, strategy: name, order: strategy.usesOrder ? run.stopped.order : [],
+            bed, strategy: name, order: strategy.usesOrder ? told : [],
             isComplete: name.prefix { $0 != "+" } != "demand-only"
           ) { bar.show($0) })
         bar.finish()
@@ -231,7 +249,8 @@ struct Postcopy: ParsableCommand {
     var table = PostcopyReport.columns
     for (index, (rate, strategy)) in cases.enumerated() {
       let report = PostcopyReport(
-        workload: name, strategy: strategy, rate_mb_s: rate, mtu: mtu, stopped: run.stopped,
+        workload: name, strategy: strategy, order: order, rate_mb_s: rate, mtu: mtu,
+        stopped: run.stopped,
         runs: moves[index], stays_ns: stays_ns)
       if json { printLine(report.json) } else { table.add(report.row) }
     }

@@ -16,6 +16,8 @@ struct PostcopyFigures {
   var run_ns: UInt64 = 0
   /// At the end of the transfer; or of the programs, when that does not end.
   var report = RemoteMemoryReport()
+  /// Pages that programs waited for, in the order of their first touches, when that was to be recorded.
+  var touches: [Extent] = []
   /// CPU time of memxd.
   var server_us: Double = 0
 }
@@ -55,11 +57,12 @@ struct PostcopyRun {
   /// Moves the programs with a strategy, runs them to their end, and has them verify their data.
   ///
   /// - Parameters:
-  ///   - order: the LRU order that the server is told.
+  ///   - order: the order that the server is told.
+  ///   - recordsTouches: whether to note the order of first touches.
   ///   - isComplete: whether the strategy moves every page in the end.
   func move(
     _ bed: PostcopyBed, strategy: String, order: [Extent], isComplete: Bool,
-    _ progress: (Double) -> Void
+    recordsTouches: Bool = false, _ progress: (Double) -> Void
   ) throws -> PostcopyFigures {
     try bed.target.enter()
     defer { try? bed.source.enter() }
@@ -78,6 +81,7 @@ struct PostcopyRun {
       link: PostcopyBed.targetEnd, region: RegionName(PostcopyBed.region)!)
     configuration.strategy = strategy
     configuration.order = order
+    configuration.recordsTouches = recordsTouches
     configuration.giveUp_ms = 10_000
 
     var figures = PostcopyFigures()
@@ -96,6 +100,8 @@ struct PostcopyRun {
       throw memory.report.failure.map { RunFailure("\(error); \($0)") } ?? error
     }
     figures.run_ns = end_ns - resume_ns
+    // Looking at every byte, later, touches the rest.
+    figures.touches = memory.touches
     if isComplete {
       figures.report = try waitUntilComplete(memory, bed)
       figures.resume_ns = serviceStart_ns + figures.report.elapsed_ns - resume_ns
