@@ -9,7 +9,7 @@ public struct RDMABenchmark: Sendable {
   /// The client's memory, in MiB.
   public var memory_mib = 128
   /// What the swapping workload takes, in MiB.
-  public var data_mib = 144
+  public var data_mib = 112
 
   public init() {}
 
@@ -118,9 +118,9 @@ public struct RDMABenchmark: Sendable {
     var lines: [Line] { latency.lines + bandwidth.lines + use.lines + idle.lines }
 
     mutating func measure(_ pair: RDMAPair, _ server: GuestServer) async throws {
-      let one = try await pair.perftest("ib_read_lat", "-n 2000")
+      let one = try await pair.perftest("ib_read_lat", "-n 1000")
       latency.add("perftest", try Perftest.typicalLatency_us(one, bytes: 4096))
-      let many = try await pair.perftest("ib_read_bw", "-n 20000 --report_gbits")
+      let many = try await pair.perftest("ib_read_bw", "-n 10000 --report_gbits")
       bandwidth.add("perftest", try Perftest.pages_s(many, bytes: 4096))
       for way in RDMABenchmark.ways {
         // As perftest does: waiting without sleeping, and what was read is not looked at.

@@ -17,7 +17,7 @@ extension Scenario {
 
       let swap = try await MemxDevice.swapOverRDMA(on: pair.client)
       findings.progress.note("swapping: the server's interface is down for 10 s")
-      try await whileSwapping(swap, size_mib: 96) {
+      try await whileSwapping(swap, size_mib: 80) {
         try await pair.server.run("ip link set eth0 down; sleep 10; ip link set eth0 up")
         try await swap.recovered(1)
         findings.progress.note("swapping: the client's cable is out for 10 s")
