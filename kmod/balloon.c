@@ -127,6 +127,14 @@ u64 memx_balloon_take(struct memx_balloon *balloon, u64 most)
 	return taken;
 }
 
+static u64 memx_balloon_relieve_locked(struct memx_balloon *balloon, u64 most)
+{
+	u64 taken = memx_balloon_take_locked(balloon, most);
+
+	balloon->relieved += taken;
+	return taken;
+}
+
 /* In reclaim nobody waits for the lock: its owner may be giving pages. */
 static u64 memx_balloon_relieve(struct memx_balloon *balloon, u64 most)
 {
@@ -134,8 +142,7 @@ static u64 memx_balloon_relieve(struct memx_balloon *balloon, u64 most)
 
 	if (!mutex_trylock(&balloon->lock))
 		return 0;
-	taken = memx_balloon_take_locked(balloon, most);
-	balloon->relieved += taken;
+	taken = memx_balloon_relieve_locked(balloon, most);
 	mutex_unlock(&balloon->lock);
 	return taken;
 }
@@ -233,8 +240,15 @@ static int memx_balloon_oom(struct notifier_block *block, unsigned long unused,
 						    oom);
 	unsigned long *pages = freed;
 
-	if (!READ_ONCE(balloon->frozen))
-		*pages += memx_balloon_relieve(balloon, MEMX_BALLOON_OOM_PAGES);
+	if (READ_ONCE(balloon->frozen))
+		return NOTIFY_OK;
+	if (!mutex_trylock(&balloon->lock)) {
+		/* Frames come or go just now: nobody need die before the next look. */
+		*pages += 1;
+		return NOTIFY_OK;
+	}
+	*pages += memx_balloon_relieve_locked(balloon, MEMX_BALLOON_OOM_PAGES);
+	mutex_unlock(&balloon->lock);
 	return NOTIFY_OK;
 }
 
