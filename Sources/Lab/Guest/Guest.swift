@@ -65,10 +65,17 @@ public final class Guest: Shell {
   }
 
   /// Plugs the network cable in or pulls it out, as the guest's card sees it.
-  public func setCarrier(_ on: Bool) throws {
+  private func setCarrier(_ on: Bool) throws {
     let path = directory.appending("monitor.in")
     let monitor = try FileDescriptor.open(path, .writeOnly)
     _ = try monitor.closeAfter { try monitor.writeAll("set_link nic0 \(on ? "on" : "off")\n".utf8) }
+  }
+
+  /// Pulls the network cable out for so long. How long is what a scenario is about, so there is nothing to wait for.
+  func pullCable(for outage: Duration) async throws {
+    try setCarrier(false)
+    try await Task.sleep(for: outage)
+    try setCarrier(true)
   }
 
   /// Ends the guest in order.

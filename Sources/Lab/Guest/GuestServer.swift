@@ -56,18 +56,21 @@ struct GuestServer: Sendable {
 
   /// The JSON status once no session is left: an engine tells its counters now and then, and when a session ends.
   func idleStatus() async throws -> Status {
-    try await within(.seconds(30), "sessions to end") {
-      while true {
-        let now = try await status()
-        if now.links.allSatisfy({ $0.sessions == 0 }) { return now }
-        try await Task.sleep(for: .milliseconds(200))
-      }
-    }
+    try await until(sessions: 0)
+    return try await status()
   }
 
-  /// The memory that it holds, in KiB.
+  /// Waits until so many sessions are open, those of all links together.
+  func until(sessions: Int, timeout: Duration = .seconds(60)) async throws {
+    try await guest.until(
+      "wget -q -O - http://\(Self.http)/metrics | awk '$1 ~ /^memx_link_sessions[{]/ { n += $2; seen = 1 }"
+        + " END { exit !(seen && n == \(sessions)) }'", timeout: timeout)
+  }
+
+  /// The memory that it holds, that of its regions aside, in KiB.
   func memory_kib() async throws -> Int {
-    let text = try await guest.run("awk '/VmRSS/ { print $2 }' /proc/$(cat /run/memxd.pid)/status")
+    let text = try await guest.run(
+      "awk '/RssAnon/ { print $2 }' /proc/$(cat /run/memxd.pid)/status")
     guard let memory_kib = Int(text) else { throw LabError("memxd's memory is ‘\(text)’") }
     return memory_kib
   }

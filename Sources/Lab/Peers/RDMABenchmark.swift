@@ -128,14 +128,17 @@ public struct RDMABenchmark: Sendable {
         latency.add(
           way.system, try await pair.pages("\(words) --queue-depth 1", verify: false).p50_us)
         let before = try await server.idleStatus().links[0].cpu_us
+        let start = ContinuousClock.now
         let many = try await pair.pages("\(words) --queue-depth 128", verify: false)
         bandwidth.add(way.system, many.pages_per_s)
-        guard way.system == "memx" else { continue }
-        let after = try await server.idleStatus().links[0].cpu_us
-        use.add(way.system, Double(after - before) / Double(many.pages))
-        try await Task.sleep(for: .seconds(5))
-        let later = try await server.status().links[0].cpu_us
-        idle.add(way.system, Double(later - after) / 5)
+        let cpu_us = Double(try await server.idleStatus().links[0].cpu_us - before)
+        switch way.system {
+        case "memx": use.add(way.system, cpu_us / Double(many.pages))
+        // The thread of the RDMA link has nothing to do meanwhile.
+        case "memx-ethernet":
+          idle.add("memx", cpu_us / ((ContinuousClock.now - start) / .seconds(1)))
+        default: break
+        }
       }
     }
   }

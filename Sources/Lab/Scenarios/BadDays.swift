@@ -27,9 +27,7 @@ extension Scenario {
       let device = try await MemxDevice.swap(on: guest)
       bed.progress.note("link down for 30 s while swapping")
       try await whileSwapping(device) {
-        try guest.setCarrier(false)
-        try await Task.sleep(for: .seconds(30))
-        try guest.setCarrier(true)
+        try await guest.pullCable(for: .seconds(30))
       }
 
       bed.progress.note("server killed and restarted while swapping")

@@ -24,9 +24,7 @@ extension Scenario {
         pulled.pushed > pulled.fetched, "more pages were fetched than pushed: \(pulled)")
       let dropped = try await whole.pulledBack(bed, findings, "begin no-such-strategy 2M") {
         bed.progress.note("link down for 30 s in the middle")
-        try guest.setCarrier(false)
-        try await Task.sleep(for: .seconds(30))
-        try guest.setCarrier(true)
+        try await guest.pullCable(for: .seconds(30))
       }
       await findings.expect(dropped.reconnects > 0, "the module did not attach again")
       let said = try await guest.kernelLog()

@@ -29,11 +29,7 @@ extension Scenario {
       findings.progress.note("more clients than allowed")
       async let first = pair.pages("\(bench) --region a --duration 15")
       async let second = pair.pages("\(bench) --region b --token sesame --duration 15")
-      try await within(.seconds(60), "two sessions") {
-        while try await server.status().links[0].sessions < 2 {
-          try await Task.sleep(for: .milliseconds(200))
-        }
-      }
+      try await server.until(sessions: 2)
       let memory_kib = try await server.memory_kib()
       let refused = try await pair.crowd(16, "\(bench) --region c")
       await findings.expect(
@@ -75,9 +71,7 @@ extension Scenario {
         async let patient = pair.pages(
           "\(bench) \(words) --queue-depth 8 --duration 20 --timeout 60")
         try await Task.sleep(for: .seconds(8))
-        try pair.server.setCarrier(false)
-        try await Task.sleep(for: .seconds(10))
-        try pair.server.setCarrier(true)
+        try await pair.server.pullCable(for: .seconds(10))
         await findings.check(try await patient, "\(name)_link_down")
       }
 

@@ -21,9 +21,7 @@ extension Scenario {
         try await pair.server.run("ip link set eth0 down; sleep 10; ip link set eth0 up")
         try await swap.recovered(1)
         findings.progress.note("swapping: the client's cable is out for 10 s")
-        try pair.client.setCarrier(false)
-        try await Task.sleep(for: .seconds(10))
-        try pair.client.setCarrier(true)
+        try await pair.client.pullCable(for: .seconds(10))
         try await swap.recovered(2)
       }
       try await swap.nothingLost(findings)
@@ -43,12 +41,17 @@ extension Scenario {
       try await block.nothingLost(findings)
 
       findings.progress.note("detached by force while copying, and unloaded")
+      try await pair.client.run(
+        """
+        while [ -b /dev/memx0 ] && dd if=/dev/zero of=/dev/memx0 bs=64k count=64 oflag=direct; do
+          :
+        done > /dev/null 2>&1 &
+        """)
+      try await block.written(1000)
       let outcome = try await pair.client.outcome(
         """
-        dd if=/dev/zero of=/dev/memx0 bs=64k 2> /dev/null &
-        sleep 0.3
         memxctl detach --force memx0 || exit 1
-        wait
+        while pidof dd > /dev/null; do usleep 50000; done
         rmmod memx_rdma memx
         """)
       await findings.expect(outcome.succeeded, "detach and unload: \(outcome.text)")

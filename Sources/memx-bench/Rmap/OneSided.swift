@@ -6,19 +6,23 @@ import RMAP
 extension RmapClient<VerbsPort> {
   /// How often the session and the connection are looked after while pages come.
   private static var care_ns: UInt64 { 1_000_000 }
+  private static var refusalsAllowed: Int { 3 }
 
   /// Runs requests of `load` as RDMA reads and writes of the region's memory; otherwise as `run`.
   ///
-  /// When the connection ends what is under way is begun again over the next.
+  /// When the connection ends what is under way is begun again over the next. A refused access ends it too: a
+  /// server's kernel withdraws the memory of a program that was killed before it ends its connections.
   ///
   /// - Returns: seconds from the first request to the last answer.
-  /// - Throws: when the server does not let this client reach the memory, or its device refuses an access.
+  /// - Throws: when the server does not let this client reach the memory, or its device has refused the first access
+  ///   over `refusalsAllowed` connections in a row.
   mutating func runOneSided(
     _ load: inout PageLoad, _ phase: LoadPhase, duration_s: Double?
   ) throws(RmapError) -> Double {
     var reach = try openWindow(load.memory)
     var underWay = [Bool](repeating: false, count: load.queueDepth)
     var outstanding = 0
+    var refusals = 0
     let start_ns = monotonic_ns()
     let end_ns = duration_s.map { start_ns + UInt64($0 * 1e9) } ?? .max
     var nextCare_ns = start_ns + Self.care_ns
@@ -29,11 +33,15 @@ extension RmapClient<VerbsPort> {
       load.now_ns = now_ns
       var count = 0
       while let done = port.takeFinished() {
-        guard !done.wasRefused else {
-          throw RmapError(description: "the server's device has refused an access: \(done.reason)")
+        if done.wasRefused {
+          refusals += 1
+          guard refusals < Self.refusalsAllowed else {
+            throw RmapError(description: "the server's device refuses access: \(done.reason)")
+          }
         }
         // Of what failed with its connection, the next begins again.
         guard done.succeeded else { continue }
+        refusals = 0
         underWay[done.id] = false
         outstanding -= 1
         load.completed(request: UInt64(done.id), outcome: .done)
