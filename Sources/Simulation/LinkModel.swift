@@ -15,6 +15,8 @@ public struct LinkModel: Sendable, Equatable {
   public var overhead_bytes: Int
   /// The most bytes that a frame carries, 1,416 to 9,000.
   public var mtu: Int
+  /// What a token bucket holds that keeps the rate, as `tc`'s tbf does: so much passes at once after a pause. 0 for a wire.
+  public var burst_bytes: Int
   /// What waits for the wire at most; a frame that finds more is dropped.
   public var queue_bytes: UInt64
   /// The probability that a frame is lost, below 1.
@@ -22,7 +24,8 @@ public struct LinkModel: Sendable, Equatable {
 
   public init(
     rate_bytes_s: UInt64 = 125_000_000, latency_ns: UInt64 = 30_000, jitter_ns: UInt64 = 0,
-    overhead_bytes: Int = 38, mtu: Int = 9000, queue_bytes: UInt64 = 4 << 20, loss: Double = 0
+    overhead_bytes: Int = 38, burst_bytes: Int = 0, mtu: Int = 9000,
+    queue_bytes: UInt64 = 4 << 20, loss: Double = 0
   ) {
     precondition(rate_bytes_s > 0)
     precondition((Wire.minMTU...Wire.maxMTU).contains(mtu))
@@ -31,6 +34,7 @@ public struct LinkModel: Sendable, Equatable {
     self.latency_ns = latency_ns
     self.jitter_ns = jitter_ns
     self.overhead_bytes = overhead_bytes
+    self.burst_bytes = burst_bytes
     self.mtu = mtu
     self.queue_bytes = queue_bytes
     self.loss = loss
@@ -40,4 +44,7 @@ public struct LinkModel: Sendable, Equatable {
   public func wire_ns(_ bytes: Int) -> UInt64 {
     UInt64(bytes + overhead_bytes) * 1_000_000_000 / rate_bytes_s
   }
+
+  /// How long a full bucket takes to fill.
+  var burst_ns: UInt64 { UInt64(burst_bytes) * 1_000_000_000 / rate_bytes_s }
 }

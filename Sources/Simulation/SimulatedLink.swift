@@ -129,14 +129,16 @@ struct SimulatedLink: FrameSink, ~Copyable {
       let at = records + ((head + underWay) & (capacity - 1))
       underWay += 1
       let start_ns = max(free_ns, now_ns)
-      if start_ns - now_ns > queue_ns {
+      if start_ns - now_ns > queue_ns + model.burst_ns {
         counters.overflowed += 1
         at.pointee.isLost = true
         at.pointee.arrives_ns = last_ns
         continue
       }
       free_ns = start_ns + model.wire_ns(at.pointee.length)
-      let arrives_ns = free_ns + model.latency_ns + random.upTo(model.jitter_ns)
+      // What the bucket holds is ahead of the rate.
+      let sent_ns = max(now_ns, free_ns - min(free_ns, model.burst_ns))
+      let arrives_ns = sent_ns + model.latency_ns + random.upTo(model.jitter_ns)
       last_ns = max(last_ns, arrives_ns)
       at.pointee.arrives_ns = last_ns
       at.pointee.isLost = random.chance(model.loss)

@@ -9,8 +9,9 @@ import Workloads
 @Suite(.serialized) struct SimulationAgreement {
   private static let pages = 2048
   private static let rate_mb_s = 50
-  /// Of the pages that a program touches after the move, the part by which the two may differ.
-  private static let margin = 0.08
+  /// Of the pages that a program touches after the move, the part by which the two may differ. Medians of real moves
+  /// differ from each other by 9 % where `bubble-dual-multi` meets strides.
+  private static let margin = 0.12
 
   @Test(arguments: [MovableKind.sequentialRead, .stride, .zipf, .hotcold, .random])
   func networkFaultsAreThoseOfRealMoves(kind: MovableKind) async throws {
@@ -36,10 +37,11 @@ import Workloads
     }
   }
 
-  /// The token bucket counts a frame's Ethernet header. Both hosts' work is in the latency.
+  /// The token bucket counts a frame's Ethernet header, and holds two of the largest frames. Both hosts' work is in the latency.
   private static var link: LinkModel {
     LinkModel(
-      rate_bytes_s: UInt64(rate_mb_s) * 1_000_000, latency_ns: 15_000, overhead_bytes: 14)
+      rate_bytes_s: UInt64(rate_mb_s) * 1_000_000, latency_ns: 20_000, overhead_bytes: 14,
+      burst_bytes: 2 * 9014)
   }
 
   /// What the program that memx-bench moves touches after the move, as memx-bench sets it up unless told otherwise.

@@ -27,7 +27,11 @@ public struct PushPace: Sendable {
     case cycle(Int)
   }
 
-  private static let leastWindow = 2
+  private static let leastWindow = 1
+  /// Pages on their way beyond what the product calls for, so that no jitter leaves the link idle; fetches fill it, too, and
+  /// wait for each page in front of them.
+  private static let spare = 0.75
+  private static let spareWhenAsked = 0.25
   private static let startupGain = 2.0
   private static let cycleGains = [1.25, 0.75, 1, 1, 1, 1, 1, 1]
   /// Rounds that a bandwidth sample counts for, at least; at most twice as many.
@@ -63,6 +67,8 @@ public struct PushPace: Sendable {
   private var next_ns = 0.0
   /// Pages sent because somebody waited for them, and those of them known to have arrived.
   private var fetches: (sent: UInt64, arrived: UInt64) = (0, 0)
+  /// Those sent when this round and the one before it began.
+  private var fetchesAtRound: (now: UInt64, before: UInt64) = (0, 0)
   /// Pages that an acknowledgement reports, smoothed.
   private var perAcknowledgement = 1.0
   private var slack = WindowSlack()
@@ -105,11 +111,15 @@ public struct PushPace: Sendable {
 
   /// Pages that may be pushed and on their way at a time.
   ///
-  /// What somebody has asked for takes its place among them; but two are always allowed, for else
-  /// programs that ask without end would wait without end for what they were promised.
+  /// What somebody has asked for takes its place among them; but one is always allowed, for else
+  /// programs that ask without end would wait without end for what they were promised. Each more that is always allowed
+  /// is one more in front of every fetch, and fills no link that one does not.
   public var window: Int {
     max(Self.leastWindow, pagesOnTheirWay - Int(fetches.sent - fetches.arrived))
   }
+
+  /// Whether somebody has asked for a page of late.
+  private var isAsked: Bool { fetches.sent > fetchesAtRound.before }
 
   private var pagesOnTheirWay: Int {
     guard rate > 0, roundTrip_ns > 0 else { return Self.leastWindow }
@@ -121,7 +131,8 @@ public struct PushPace: Sendable {
       return min(Wire.pushWindow, pages, 2 << min(rounds, 5))
     // Acknowledgements that come in bunches would leave the network idle between them.
     default:
-      let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1) + Double(slack.pages)
+      let spare = isAsked ? Self.spareWhenAsked : Self.spare
+      let pages = product * 1.25 + spare + (perAcknowledgement - 1) + Double(slack.pages)
       return min(Wire.pushWindow, max(Self.leastWindow, Int(pages.rounded())))
     }
   }
@@ -207,6 +218,7 @@ public struct PushPace: Sendable {
 
   private mutating func endRound(inFlight: Int, now_ns: UInt64) {
     roundEnd = delivered
+    fetchesAtRound = (fetches.sent, fetchesAtRound.now)
     rounds += 1
     if rounds % Self.bandwidthRounds == 0 { rates = (0, max(rates.now, 0)) }
     switch phase {
