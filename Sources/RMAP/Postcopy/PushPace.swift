@@ -32,6 +32,8 @@ public struct PushPace: Sendable {
   /// wait for each page in front of them.
   private static let spare = 0.75
   private static let spareWhenAsked = 0.25
+  /// For so many rounds after a fetch the next is expected.
+  private static let roundsAsked = 24
   private static let startupGain = 2.0
   private static let cycleGains = [1.25, 0.75, 1, 1, 1, 1, 1, 1]
   /// Rounds that a bandwidth sample counts for, at least; at most twice as many.
@@ -67,8 +69,8 @@ public struct PushPace: Sendable {
   private var next_ns = 0.0
   /// Pages sent because somebody waited for them, and those of them known to have arrived.
   private var fetches: (sent: UInt64, arrived: UInt64) = (0, 0)
-  /// Those sent when this round and the one before it began.
-  private var fetchesAtRound: (now: UInt64, before: UInt64) = (0, 0)
+  /// The round in which one was sent last.
+  private var fetchRound = -roundsAsked
   /// Pages that an acknowledgement reports, smoothed.
   private var perAcknowledgement = 1.0
   private var slack = WindowSlack()
@@ -119,7 +121,7 @@ public struct PushPace: Sendable {
   }
 
   /// Whether somebody has asked for a page of late.
-  private var isAsked: Bool { fetches.sent > fetchesAtRound.before }
+  private var isAsked: Bool { rounds - fetchRound < Self.roundsAsked }
 
   private var pagesOnTheirWay: Int {
     guard rate > 0, roundTrip_ns > 0 else { return Self.leastWindow }
@@ -166,7 +168,10 @@ public struct PushPace: Sendable {
   }
 
   /// Notes that a page is sent now because somebody waits for it.
-  public mutating func fetched() { fetches.sent += 1 }
+  public mutating func fetched() {
+    fetches.sent += 1
+    fetchRound = rounds
+  }
 
   /// Takes in the arrival of pages that one acknowledgement reports.
   ///
@@ -218,7 +223,6 @@ public struct PushPace: Sendable {
 
   private mutating func endRound(inFlight: Int, now_ns: UInt64) {
     roundEnd = delivered
-    fetchesAtRound = (fetches.sent, fetchesAtRound.now)
     rounds += 1
     if rounds % Self.bandwidthRounds == 0 { rates = (0, max(rates.now, 0)) }
     switch phase {
