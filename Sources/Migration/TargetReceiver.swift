@@ -31,9 +31,10 @@ public struct TargetReceiver {
   public mutating func run() throws(Failure) {
     do throws(RunFailure) {
       let (name, compression) = try greet()
-      let domain = try restore(name, compression)
-      say(Line("resumed", ["domain": "\(domain)"]))
-      try follow(domain)
+      try restore(name, compression)
+      // The guest runs: whoever measures the downtime hears of it before anything else.
+      say(Line("resumed"))
+      try follow(try toolstack.domain(name))
     } catch {
       throw Failure(.failed, error.description)
     }
@@ -84,8 +85,8 @@ public struct TargetReceiver {
     return (name, compression)
   }
 
-  /// - Returns: the domain's number; it runs.
-  private func restore(_ name: String, _ compression: Compression?) throws(RunFailure) -> Int {
+  /// Takes the guest in, which runs then.
+  private func restore(_ name: String, _ compression: Compression?) throws(RunFailure) {
     let (data, messages) = (try Pipe(), try Pipe())
     let xl = try toolstack.restore(input: data.readEnd, errors: messages.writeEnd)
     data.closeReadEnd()
@@ -105,7 +106,6 @@ public struct TargetReceiver {
       say(Line("failed", ["text": reason]))
       throw RunFailure(reason)
     }
-    return try toolstack.domain(name)
   }
 
   private func follow(_ domain: Int) throws(RunFailure) {

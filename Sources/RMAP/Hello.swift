@@ -9,11 +9,16 @@ public struct Hello: Sendable, Equatable {
   public var receives: Int
   /// In a refusal, why.
   public var status: Status
+  /// Of RMAP.
+  public var version: UInt8
 
-  public init(frameBytes: Int, receives: Int, status: Status = .ok) {
+  public init(
+    frameBytes: Int, receives: Int, status: Status = .ok, version: UInt8 = Wire.version
+  ) {
     self.frameBytes = frameBytes
     self.receives = receives
     self.status = status
+    self.version = version
   }
 
   /// Reads private data, which may be followed by anything.
@@ -26,6 +31,7 @@ public struct Hello: Sendable, Equatable {
     guard raw.version == Wire.version else { throw Refusal(.badVersion) }
     guard let status = Status(rawValue: raw.status) else { throw Refusal(.badMessage) }
     self.status = status
+    version = raw.version
     frameBytes = Int(UInt16(littleEndian: raw.frame_bytes))
     receives = Int(UInt32(littleEndian: raw.receives))
     guard status != .ok || frameBytes >= Wire.wholePageMTU && receives > 0 else {
@@ -36,7 +42,7 @@ public struct Hello: Sendable, Equatable {
   /// The private data.
   public var raw: rmap_hello {
     rmap_hello(
-      magic: UInt32(RMAP_HELLO_MAGIC).littleEndian, version: Wire.version, status: status.rawValue,
+      magic: UInt32(RMAP_HELLO_MAGIC).littleEndian, version: version, status: status.rawValue,
       frame_bytes: UInt16(clamping: frameBytes).littleEndian,
       receives: UInt32(clamping: receives).littleEndian, reserved: 0)
   }

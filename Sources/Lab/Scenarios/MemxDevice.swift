@@ -65,6 +65,17 @@ struct MemxDevice: Sendable {
     try await guest.until("[ $(cat \(Self.sysfs)/stats/\(name)) -ge \(goal) ]", timeout: timeout)
   }
 
+  /// A read of its first 64 KiB, past the page cache.
+  static let read = "dd if=/dev/memx0 of=/dev/null bs=64k count=1 iflag=direct"
+
+  /// A read that nobody answers must end with an I/O error within a minute.
+  func expectTimeout(_ findings: Findings) async throws {
+    let failed = try await guest.outcome(Self.read, timeout: .seconds(60))
+    await findings.expect(
+      !failed.succeeded && failed.output.contains("error"),
+      "a read without an answer ended with \(failed.code) ‘\(failed.text)’, not an I/O error")
+  }
+
   /// Swaps off, detaches, and unloads the module.
   func remove() async throws {
     try await guest.run("swapoff /dev/memx0", timeout: .seconds(300))

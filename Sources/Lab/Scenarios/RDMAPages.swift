@@ -35,6 +35,18 @@ extension Scenario {
           after.counters["reads"] == before.counters["reads"],
           "\(name): the server's program has answered reads")
       }
+      findings.progress.note("pages by RDMA reads and writes, while the server's program is stopped")
+      async let unattended = pair.pages(
+        "\(rdma) --region c --one-sided --queue-depth 16 --duration 8")
+      let alone = try await server.stopped(for: 4)
+      let all = try await unattended
+      await findings.check(all, "server_stopped")
+      await findings.set("server_stopped_packets_s", .number(Double(alone.packets) / 4))
+      await findings.expect(
+        Double(alone.packets) >= 4 * 0.5 * all.pages_per_s,
+        "of \(Int(all.pages_per_s)) pages/s, \(alone.packets / 4) came while the server was stopped")
+      await findings.expect(alone.ticks == 0, "a stopped server used \(alone.ticks) clock ticks")
+
       findings.progress.note("the same region by messages, over both links")
       await findings.check(
         try await pair.pages("\(rdma) --region c --queue-depth 8 --duration 2"), "linear_rdma")
@@ -44,7 +56,7 @@ extension Scenario {
 
       findings.progress.note("what the server's device must refuse")
       let refused = try await pair.client.run("memx-bench refusals \(rdma) --region c")
-      await findings.expect(refused.contains("refusals"), "refusals: \(refused)")
+      await findings.expect(refused.contains("another version of RMAP"), "refusals: \(refused)")
       await findings.expect(
         try await pair.refusal("\(rdma) --region a --one-sided").contains("layout=linear"),
         "a region that is not linear could be reached directly")
@@ -57,6 +69,30 @@ extension Scenario {
 
       try await server.stop()
     }
+  }
+}
+
+extension GuestServer {
+  /// Stops its program for so many seconds, once its device sends pages.
+  ///
+  /// - Returns: packets that the device has sent meanwhile, and what CPU time the program has used.
+  fileprivate func stopped(for seconds: Int) async throws -> (packets: Int, ticks: Int) {
+    let said = try await guest.run(
+      """
+      sent() { cat /sys/class/infiniband/rxe0/ports/1/hw_counters/sent_pkts; }
+      ticks() { awk '{ print $14 + $15 }' /proc/$pid/stat; }
+      pid=$(cat /run/memxd.pid)
+      before=$(sent)
+      until [ $(($(sent) - before)) -gt 1000 ]; do usleep 20000; done
+      kill -STOP $pid
+      packets=$(sent) used=$(ticks)
+      sleep \(seconds)
+      echo $(($(sent) - packets)) $(($(ticks) - used))
+      kill -CONT $pid
+      """, timeout: .seconds(60 + seconds))
+    let numbers = said.split(separator: " ").compactMap { Int($0) }
+    guard numbers.count == 2 else { throw LabError("packets and ticks are ‘\(said)’") }
+    return (numbers[0], numbers[1])
   }
 }
 

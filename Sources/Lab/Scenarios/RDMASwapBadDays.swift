@@ -40,6 +40,13 @@ extension Scenario {
       }
       try await block.nothingLost(findings)
 
+      findings.progress.note("the server is gone for longer than the timeout, and comes back")
+      try await pair.client.run("echo 5 > \(MemxDevice.sysfs)/timeout_s")
+      try await server.kill()
+      try await block.expectTimeout(findings)
+      _ = try await GuestServer.start(start, in: pair.server)
+      try await pair.client.until(MemxDevice.read, timeout: .seconds(60))
+
       findings.progress.note("detached by force while copying, and unloaded")
       try await pair.client.run(
         """

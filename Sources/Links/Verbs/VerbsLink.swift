@@ -21,6 +21,8 @@ public struct VerbsLink: ~Copyable {
     public var connections = 64
     /// Operations of other kinds, on a client's connection.
     public var oneSided = 0
+    /// What a client says that it speaks; another than `Wire.version` tries how a server takes it.
+    public var version = Wire.version
     public init() {}
   }
 
@@ -152,7 +154,9 @@ public struct VerbsLink: ~Copyable {
     var failure = memx_verbs_failure()
     try Self.checkLibraries(name)
     var answer = memx_verbs_event()
-    var hello = Hello(frameBytes: Self.frameBytes, receives: options.receives).raw
+    var hello = Hello(
+      frameBytes: Self.frameBytes, receives: options.receives, version: options.version
+    ).raw
     var limits = Self.limits(options)
     let verbs = withUnsafeBytes(of: &hello) { bytes in
       limits.private_data = bytes.baseAddress

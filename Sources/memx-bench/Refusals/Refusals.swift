@@ -47,7 +47,24 @@ struct Refusals: ParsableCommand {
     try expectRefusal("a key that was never given", attempt(address, memory) { $0.key ^= 0x5A })
     try expectRefusal("another connection's key", foreign(address, memory))
     try expectRefusal("the key of a session that has ended", stale(address, memory))
+    attempts.append("\"another version\":\"\(try otherVersion(address))\"")
     print("{\"schema\":1,\"bench\":\"refusals\"," + attempts.joined(separator: ",") + "}")
+  }
+
+  /// Connects as a client of a later version would.
+  ///
+  /// - Returns: what the server says to it.
+  private func otherVersion(_ address: VerbsAddress) throws -> String {
+    var options = VerbsLink.Options()
+    options.version = Wire.version + 1
+    do throws(LinkError) {
+      _ = try VerbsLink(connecting: address, options: options)
+    } catch {
+      guard error.code == ECONNREFUSED, error.description.contains(Status.badVersion.description)
+      else { throw error }
+      return Status.badVersion.description
+    }
+    throw RmapError(description: "a client of another version was let in")
   }
 
   /// An access that is allowed until it is changed.
