@@ -75,17 +75,6 @@ extension Scenario {
         await findings.check(try await patient, "\(name)_link_down")
       }
 
-      findings.progress.note("the server's device goes away, and comes back")
-      async let deprived = pair.pages(
-        "\(bench) --region a --queue-depth 8 --duration 20 --timeout 60")
-      try await server.until(sessions: 1)
-      try await pair.server.run(
-        """
-        /programs/bin/rdma link delete rxe0
-        /programs/bin/rdma link add rxe0 type rxe netdev eth0
-        """)
-      await findings.check(try await deprived, "device_gone")
-
       try await server.stop()
       try await pair.expectNothingLeft(findings)
     }

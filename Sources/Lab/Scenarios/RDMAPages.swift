@@ -35,7 +35,8 @@ extension Scenario {
           after.counters["reads"] == before.counters["reads"],
           "\(name): the server's program has answered reads")
       }
-      findings.progress.note("pages by RDMA reads and writes, while the server's program is stopped")
+      findings.progress.note(
+        "pages by RDMA reads and writes, while the server's program is stopped")
       async let unattended = pair.pages(
         "\(rdma) --region c --one-sided --queue-depth 16 --duration 8")
       let alone = try await server.stopped(for: 4)
@@ -44,7 +45,8 @@ extension Scenario {
       await findings.set("server_stopped_packets_s", .number(Double(alone.packets) / 4))
       await findings.expect(
         Double(alone.packets) >= 4 * 0.5 * all.pages_per_s,
-        "of \(Int(all.pages_per_s)) pages/s, \(alone.packets / 4) came while the server was stopped")
+        "of \(Int(all.pages_per_s)) pages/s, \(alone.packets / 4) came while the server was stopped"
+      )
       await findings.expect(alone.ticks == 0, "a stopped server used \(alone.ticks) clock ticks")
 
       findings.progress.note("the same region by messages, over both links")
