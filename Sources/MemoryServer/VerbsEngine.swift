@@ -13,6 +13,8 @@ import Synchronization
 final class VerbsEngine: Engine {
   private static var batch: Int { 16 }
   private static var tick_ns: UInt64 { 50_000_000 }
+  /// How often the device's port is looked at: rdma_rxe asks the network card each time, and on Linux 6.1 logs the answer.
+  private static var look_ns: UInt64 { 1_000_000_000 }
   /// How often connections are looked after while frames keep coming.
   private static var manage_ns: UInt64 { 1_000_000 }
   /// A shorter wait for the next push is not worth a sleep.
@@ -113,6 +115,7 @@ final class VerbsEngine: Engine {
     var lastFrame_ns: UInt64 = 0
     var nextTick_ns: UInt64 = 0
     var nextManage_ns: UInt64 = 0
+    var nextLook_ns: UInt64 = 0
     var endedSessions: UInt64 = 0
     var isServing = true
 
@@ -149,6 +152,10 @@ final class VerbsEngine: Engine {
       }
       if now_ns >= nextTick_ns {
         isServing = tick(&link, &core, &state, &idle, now_ns: now_ns)
+        if isServing, now_ns >= nextLook_ns {
+          isServing = noteState(of: link, &state)
+          nextLook_ns = now_ns + Self.look_ns
+        }
         state.sender = formerSender + link.counters
         state.counters = formerCounters + core.counters
         publish(&state)
@@ -197,6 +204,11 @@ final class VerbsEngine: Engine {
     for peer in idle.overdue(link.peers, with: state.sessions, now_ns: now_ns) {
       link.disconnect(peer)
     }
+    return true
+  }
+
+  /// Notes whether the device's port is up. False when the device is gone.
+  private func noteState(of link: borrowing VerbsLink, _ state: inout EngineReport) -> Bool {
     let isUp = link.isUp
     if let isUp, isUp != state.isUp {
       logger.notice(isUp ? "link is up" : "link is down", metadata: ["link": "\(name)"])
