@@ -17,13 +17,34 @@ public enum KernelLog {
   /// trap flag among them; the kernel wonders who wanted to step through it, and goes on.
   static let faultsOfTheEmulator = ["exc_debug_kernel"]
 
+  /// What precedes signs of trouble that the emulator has brought about: a fault with flags that no x86 processor can have.
+  /// It tells nothing about what was run, which should be run again.
+  public static let faultOfTheEmulator = "the emulator, not the kernel, is at fault"
+
+  /// Bits of EFLAGS that are always 0 (Intel, Software Developer's Manual, volume 1, section 3.4.3).
+  private static let impossibleFlags: UInt32 = 0xFFC0_8028
+
   /// The lines of `log` that are signs of trouble.
   ///
   /// - Parameter tolerated: signs that a scenario brings about on purpose.
   public static func trouble(in log: String, tolerated: Set<String> = []) -> [String] {
-    log.split(whereSeparator: \.isNewline).map(String.init).filter { line in
+    let lines = log.split(whereSeparator: \.isNewline)
+    let found = lines.map(String.init).filter { line in
       signs.contains { !tolerated.contains($0) && line.contains($0) }
         && !faultsOfTheEmulator.contains { line.contains($0) }
     }
+    guard !found.isEmpty, let flags = lines.lazy.compactMap(impossibleFlags(in:)).first else {
+      return found
+    }
+    return ["\(faultOfTheEmulator): EFLAGS were 0x\(String(flags, radix: 16))"] + found
+  }
+
+  /// The flags in a line of a fault's registers, when they are impossible.
+  private static func impossibleFlags(in line: Substring) -> UInt32? {
+    let words = line.split(separator: " ")
+    guard let label = words.firstIndex(of: "EFLAGS:"), label + 1 < words.endIndex,
+      let flags = UInt32(words[label + 1], radix: 16), flags & impossibleFlags != 0
+    else { return nil }
+    return flags
   }
 }

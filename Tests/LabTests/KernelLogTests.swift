@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import Lab
+import Testing
+
+@Suite struct KernelLogTests {
+  private static let healthy = """
+    [    1.166605] amd_pstate: the _CPC object is not present in SBIOS or ACPI disabled
+    [    6.264036] memx: loading out-of-tree module taints kernel.
+    """
+
+  private static func fault(flags: String) -> String {
+    """
+    [   35.702250] Oops: double fault: 0000 [#1] PREEMPT SMP NOPTI
+    [   35.704590] RSP: 0018:ff5a655d4006bbe0 EFLAGS: \(flags)
+    [   35.706733] Kernel panic - not syncing: Fatal exception in interrupt
+    """
+  }
+
+  @Test func healthyKernelsSayNothing() {
+    #expect(KernelLog.trouble(in: Self.healthy) == [])
+  }
+
+  /// The second had bits 22 and more set, which no processor does.
+  @Test(arguments: [("00010246", false), ("91678202", true), ("00000208", true)])
+  func faultsAreTheKernelsUnlessFlagsAreImpossible(flags: String, isEmulators: Bool) {
+    let trouble = KernelLog.trouble(in: Self.healthy + "\n" + Self.fault(flags: flags))
+    #expect(trouble.filter { $0.contains("Oops") || $0.contains("Kernel panic") }.count == 2)
+    #expect(trouble[0].contains(KernelLog.faultOfTheEmulator) == isEmulators)
+  }
+
+  /// A scenario's own trouble has no registers; flags alone are no trouble.
+  @Test func flagsAloneAreNone() {
+    let log = "[    1.0] RSP: e02b:ffffc90040003f08 EFLAGS: 91678302"
+    #expect(KernelLog.trouble(in: log) == [])
+    let hung = "[  124.0] INFO: task kswapd0:51 blocked for more than 61 seconds."
+    #expect(KernelLog.trouble(in: hung) == [hung])
+    #expect(KernelLog.trouble(in: hung, tolerated: ["blocked for more than"]) == [])
+  }
+}
