@@ -135,7 +135,8 @@ public struct PushPace: Sendable {
     default:
       let spare = isAsked ? Self.spareWhenAsked : Self.spare
       let pages = product * 1.25 + spare + (perAcknowledgement - 1) + Double(slack.pages)
-      return min(Wire.pushWindow, max(Self.leastWindow, Int(pages.rounded())))
+      // One alone would measure how fast it comes and goes, not the link.
+      return min(Wire.pushWindow, max(2, Int(pages.rounded())))
     }
   }
 
