@@ -33,7 +33,7 @@ public struct GuestReport: Sendable, Equatable {
     touched == 0 ? 0 : 100 * Double(networkFaults) / Double(touched)
   }
 
-  /// The percentile of demand fetches, microseconds, at most an eighth too much.
+  /// The percentile of demand fetches, microseconds, at most 1/32 too much.
   public func demand_us(percent: UInt32) -> UInt64 { memx_histogram_percentile(demand_us, percent) }
 
   mutating func add(_ other: GuestReport) {

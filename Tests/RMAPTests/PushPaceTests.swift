@@ -93,12 +93,12 @@ import Testing
     #expect(found.queue_p99 < 3)
   }
 
-  /// Where programs could have the whole link with what they ask for, pushes still go: as if one program more asked.
+  /// Where programs could have the whole link with what they ask for, pushes still go.
   @Test(arguments: [8, 32])
   func pushesAreNotShutOut(programs: Int) {
     let found = steady(link(125, roundTrip_us: 50), .init(programs: programs), seed: 1)
     #expect(found.utilisation >= 0.99)
-    #expect(found.pushed * Double(programs + 2) >= 1)
+    #expect(found.pushed * Double(programs) >= 1)
   }
 
   @Test(arguments: [(125, 50), (50, 125), (125, 1000), (1000, 125)] as [(UInt64, UInt64)])

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 #include "histogram.h"
 
-#define STEPS 8
-#define STEP_BITS 3
+#define STEPS 32
+#define STEP_BITS 5
 /* Below this every value has a bucket of its own. */
-#define EXACT 16
-#define EXACT_BITS 4
+#define EXACT 64
+#define EXACT_BITS 6
 
 unsigned int memx_histogram_bucket(__u64 value)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * A log-linear histogram: each octave is cut into eight equal buckets, so a
- * bucket is never wider than an eighth of its lower end, and values below
- * sixteen are exact. Pure arithmetic over an array of counters that belongs to
+ * A log-linear histogram: each octave is cut into 32 equal buckets, so a
+ * bucket is never wider than 1/32 of its lower end, and values below 64 are
+ * exact. Pure arithmetic over an array of counters that belongs to
  * the caller, who decides how it is shared (the module has one per CPU).
  */
 #ifndef MEMX_CORE_HISTOGRAM_H
@@ -10,8 +10,8 @@
 
 #include <linux/types.h>
 
-/* 16 exact values, and eight buckets for each octave from 2^4 to 2^31. */
-enum { MEMX_HISTOGRAM_BUCKETS = 16 + 28 * 8 };
+/* 64 exact values, and 32 buckets for each octave from 2^6 to 2^31. */
+enum { MEMX_HISTOGRAM_BUCKETS = 64 + 26 * 32 };
 
 /**
  * memx_histogram_bucket - where a value is counted

@@ -27,13 +27,7 @@ public struct PushPace: Sendable {
     case cycle(Int)
   }
 
-  private static let leastWindow = 1
-  /// Pages on their way beyond what the product calls for, so that no jitter leaves the link idle; fetches fill it, too, and
-  /// wait for each page in front of them.
-  private static let spare = 0.75
-  private static let spareWhenAsked = 0.25
-  /// For so many rounds after a fetch the next is expected.
-  private static let roundsAsked = 24
+  private static let leastWindow = 2
   private static let startupGain = 2.0
   private static let cycleGains = [1.25, 0.75, 1, 1, 1, 1, 1, 1]
   /// Rounds that a bandwidth sample counts for, at least; at most twice as many.
@@ -69,8 +63,6 @@ public struct PushPace: Sendable {
   private var next_ns = 0.0
   /// Pages sent because somebody waited for them, and those of them known to have arrived.
   private var fetches: (sent: UInt64, arrived: UInt64) = (0, 0)
-  /// The round in which one was sent last.
-  private var fetchRound = -roundsAsked
   /// Pages that an acknowledgement reports, smoothed.
   private var perAcknowledgement = 1.0
   private var slack = WindowSlack()
@@ -113,15 +105,11 @@ public struct PushPace: Sendable {
 
   /// Pages that may be pushed and on their way at a time.
   ///
-  /// What somebody has asked for takes its place among them; but one is always allowed, for else
-  /// programs that ask without end would wait without end for what they were promised. Each more that is always allowed
-  /// is one more in front of every fetch, and fills no link that one does not.
+  /// What somebody has asked for takes its place among them; but two are always allowed, for else
+  /// programs that ask without end would wait without end for what they were promised.
   public var window: Int {
     max(Self.leastWindow, pagesOnTheirWay - Int(fetches.sent - fetches.arrived))
   }
-
-  /// Whether somebody has asked for a page of late.
-  private var isAsked: Bool { rounds - fetchRound < Self.roundsAsked }
 
   private var pagesOnTheirWay: Int {
     guard rate > 0, roundTrip_ns > 0 else { return Self.leastWindow }
@@ -133,10 +121,8 @@ public struct PushPace: Sendable {
       return min(Wire.pushWindow, pages, 2 << min(rounds, 5))
     // Acknowledgements that come in bunches would leave the network idle between them.
     default:
-      let spare = isAsked ? Self.spareWhenAsked : Self.spare
-      let pages = product * 1.25 + spare + (perAcknowledgement - 1) + Double(slack.pages)
-      // One alone would measure how fast it comes and goes, not the link.
-      return min(Wire.pushWindow, max(2, Int(pages.rounded())))
+      let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1) + Double(slack.pages)
+      return min(Wire.pushWindow, max(Self.leastWindow, Int(pages.rounded())))
     }
   }
 
@@ -169,10 +155,7 @@ public struct PushPace: Sendable {
   }
 
   /// Notes that a page is sent now because somebody waits for it.
-  public mutating func fetched() {
-    fetches.sent += 1
-    fetchRound = rounds
-  }
+  public mutating func fetched() { fetches.sent += 1 }
 
   /// Takes in the arrival of pages that one acknowledgement reports.
   ///
