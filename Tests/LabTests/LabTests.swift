@@ -34,9 +34,9 @@ struct LabTests {
     arguments: zip(
       [
         Scenario.xenRefusals, .xenBadDays, .xenLostSource, .rdmaBadDays, .rdmaSwap,
-        .rdmaSwapBadDays,
+        .rdmaSwapBadDays, .rdmaPullBack,
       ],
-      [KernelSeries.v6_1, .v6_12, .v6_12, .v6_12, .v6_12, .v6_12]))
+      [KernelSeries.v6_1, .v6_12, .v6_12, .v6_12, .v6_12, .v6_12, .v6_12]))
   func onOneKernel(_ scenario: Scenario, series: KernelSeries) async throws {
     let report = await scenario.run(Self.lab, on: series)
     #expect(report.failures == [])

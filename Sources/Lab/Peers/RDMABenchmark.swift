@@ -112,10 +112,11 @@ public struct RDMABenchmark: Sendable {
   private struct Pages {
     private var latency = Measured("read latency", "p50_us")
     private var bandwidth = Measured("read bandwidth", "pages_s")
+    private var pushes = Measured("push bandwidth", "pages_s")
     private var use = Measured("server thread, one-sided reads", "cpu_us_per_page")
     private var idle = Measured("server thread, idle", "cpu_us_per_s")
 
-    var lines: [Line] { latency.lines + bandwidth.lines + use.lines + idle.lines }
+    var lines: [Line] { latency.lines + bandwidth.lines + pushes.lines + use.lines + idle.lines }
 
     mutating func measure(_ pair: RDMAPair, _ server: GuestServer) async throws {
       let one = try await pair.perftest("ib_read_lat", "-n 1000")
@@ -125,8 +126,8 @@ public struct RDMABenchmark: Sendable {
       for way in RDMABenchmark.ways {
         // As perftest does: waiting without sleeping, and what was read is not looked at.
         let words = "\(way.words) --busy-poll-us 1000000 --duration 5"
-        latency.add(
-          way.system, try await pair.pages("\(words) --queue-depth 1", verify: false).p50_us)
+        let one = try await pair.pages("\(words) --queue-depth 1", verify: false)
+        latency.add(way.system, one.p50_us ?? .nan)
         let before = try await server.idleStatus().links[0].cpu_us
         let start = ContinuousClock.now
         let many = try await pair.pages("\(words) --queue-depth 128", verify: false)
@@ -138,6 +139,11 @@ public struct RDMABenchmark: Sendable {
         case "memx-ethernet":
           idle.add("memx", cpu_us / ((ContinuousClock.now - start) / .seconds(1)))
         default: break
+        }
+        // Pages that the server sends unasked, whichever way the region's can be read.
+        if !way.words.contains("--one-sided") {
+          let pushed = try await pair.pages("\(way.words) --case push", verify: false)
+          pushes.add(way.system == "memx-messages" ? "memx" : way.system, pushed.pages_per_s)
         }
       }
     }

@@ -112,17 +112,21 @@ struct PseudoDevice: Sendable {
   let device: MemxDevice
   private var guest: Guest { device.guest }
 
-  /// Loads the module, attaches the region `swap` for pseudo-paging, and swaps to it.
+  /// Loads the modules, attaches the region `swap` for pseudo-paging, and swaps to it.
   ///
-  /// - Parameter words: further words of the attach line.
-  static func swap(on guest: Guest, words: String = "") async throws -> PseudoDevice {
+  /// - Parameters:
+  ///   - modules: to load, in this order.
+  ///   - words: further words of the attach line.
+  static func swap(
+    on guest: Guest, modules: [String] = ["memx"], link: String = "eth0", words: String = ""
+  ) async throws -> PseudoDevice {
     try await guest.run(
       """
-      modprobe memx
-      echo mode=pseudo region=swap link=eth0 timeout_s=120 \(words) > /sys/class/memx/attach
+      for module in \(modules.joined(separator: " ")); do modprobe $module || exit 1; done
+      echo mode=pseudo region=swap link=\(link) timeout_s=120 \(words) > /sys/class/memx/attach
       mkswap /dev/memx0 > /dev/null && swapon /dev/memx0
       """)
-    return PseudoDevice(device: MemxDevice(guest: guest))
+    return PseudoDevice(device: MemxDevice(guest: guest, modules: modules.reversed()))
   }
 
   /// Sorts in memory, and looks whether the result is right.

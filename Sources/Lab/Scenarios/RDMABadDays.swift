@@ -62,7 +62,7 @@ extension Scenario {
         findings.progress.note("\(name): the server is killed and started again")
         async let survivor = pair.pages(
           "\(bench) \(words) --queue-depth 8 --duration 20 --timeout 60")
-        try await Task.sleep(for: .seconds(10))
+        try await server.until(sends: 4096)
         try await server.kill()
         _ = try await GuestServer.start(start, in: pair.server)
         await findings.check(try await survivor, "\(name)_server_killed")
@@ -70,7 +70,7 @@ extension Scenario {
         findings.progress.note("\(name): the link is down for 10 s")
         async let patient = pair.pages(
           "\(bench) \(words) --queue-depth 8 --duration 20 --timeout 60")
-        try await Task.sleep(for: .seconds(8))
+        try await server.until(sends: 4096)
         try await pair.server.pullCable(for: .seconds(10))
         await findings.check(try await patient, "\(name)_link_down")
       }

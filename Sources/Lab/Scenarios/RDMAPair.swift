@@ -44,8 +44,9 @@ struct RDMAPair: Sendable {
   struct Pages: Decodable, Sendable {
     let pages: Int
     let pages_per_s: Double
-    let p50_us: Double
-    let p99_us: Double
+    /// nil of pushes, for which nobody waits.
+    let p50_us: Double?
+    let p99_us: Double?
     let failures: Int
     /// nil when pages were not verified.
     let wrong_pages: Int?

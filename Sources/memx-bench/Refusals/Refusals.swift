@@ -84,6 +84,9 @@ struct Refusals: ParsableCommand {
   }
 
   /// Makes one access over a session of its own.
+  ///
+  /// When it is refused both ends' queue pairs are in their error state; the client must get a new connection and session by
+  /// itself, and reach what it may.
   private func attempt(
     _ address: VerbsAddress, _ memory: UnsafeMutableRawBufferPointer,
     change: (inout Access) -> Void
@@ -95,7 +98,19 @@ struct Refusals: ParsableCommand {
     change(&access)
     var window = reach.window
     window.key = access.key
-    return client.port.perform(access.slot, memory, reach.localKey, window, access.isWrite)
+    let finished = client.port.perform(
+      access.slot, memory, reach.localKey, window, access.isWrite)
+    let end_ns = monotonic_ns() + 10_000_000_000
+    while !client.maintain(now_ns: monotonic_ns()) {
+      guard monotonic_ns() < end_ns else {
+        throw RmapError(description: "no new connection after a queue pair's error")
+      }
+      client.port.wait(timeout_ms: 10)
+    }
+    let again = try client.openWindow(memory)
+    guard client.port.perform(0, memory, again.localKey, again.window, false)?.succeeded == true
+    else { throw RmapError(description: "the new connection does not reach the memory") }
+    return finished
   }
 
   /// Uses the key of one connection, which is open, over another.

@@ -145,7 +145,8 @@ private struct LastOutcome: CompletionSink {
 }
 
 extension Outcome {
-  fileprivate var reason: String {
+  /// For people.
+  var reason: String {
     switch self {
     case .done: "done"
     case .refused(let status): status.description

@@ -20,8 +20,14 @@ struct PageLoad: CompletionSink, ~Copyable {
     var buffer: UnsafeMutableRawPointer
   }
 
+  /// The number of a request that is none of `next`'s.
+  static let told = UInt64.max
+
   /// Set before completions can come in.
   var now_ns: UInt64 = 0
+  /// What `told` was answered.
+  var toldOutcome: Outcome?
+  private(set) var pushesHaveEnded = false
   private(set) var latency_ns = Histogram<UInt32>(
     lowestDiscernibleValue: 100, highestTrackableValue: 100_000_000_000,
     numberOfSignificantValueDigits: .three)
@@ -140,7 +146,25 @@ struct PageLoad: CompletionSink, ~Copyable {
     return request
   }
 
+  mutating func arrived(slot: UInt64, page: UnsafeRawPointer?, isPush: Bool) {
+    pages += 1
+    guard let versions else { return }
+    // No page that was written is one of zeros.
+    guard let page, slot < slots, isStamped(page, slot: slot, version: versions[Int(slot)]) else {
+      wrongPages += 1
+      return
+    }
+    // Twice would be wrong, too.
+    versions[Int(slot)] |= Self.busy
+  }
+
+  mutating func pushesEnded() { pushesHaveEnded = true }
+
   mutating func completed(request: UInt64, outcome: Outcome) {
+    guard request != Self.told else {
+      toldOutcome = outcome
+      return
+    }
     let index = Int(request)
     let done = requests[index]
     freeIndexes[freeCount] = index
@@ -176,13 +200,13 @@ struct PageLoad: CompletionSink, ~Copyable {
   }
 
   private func isStamped(
-    _ page: UnsafeMutableRawPointer, slot: UInt64, version: UInt32
+    _ page: UnsafeRawPointer, slot: UInt64, version: UInt32
   ) -> Bool {
     var word = firstWord(slot: slot, version: version)
-    let words = page.assumingMemoryBound(to: UInt64.self)
-    for index in 0..<Wire.pageBytes / 8 {
+    for offset in stride(from: 0, to: Wire.pageBytes, by: 8) {
       word = nextWord(word)
-      if words[index] != word { return false }
+      // A pushed page lies behind a header, of any alignment.
+      if page.loadUnaligned(fromByteOffset: offset, as: UInt64.self) != word { return false }
     }
     return true
   }

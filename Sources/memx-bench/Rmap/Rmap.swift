@@ -4,9 +4,9 @@ import Glibc
 import Links
 import RMAP
 
-/// What the requests of a run are.
+/// What the requests of a run are; `push` has none: the server sends every page unasked.
 enum AccessPattern: String, ExpressibleByArgument, CaseIterable {
-  case randread, randwrite, seqread, seqwrite
+  case randread, randwrite, seqread, seqwrite, push
 
   var isWrite: Bool { self == .randwrite || self == .seqwrite }
   var isRandom: Bool { self == .randread || self == .randwrite }
@@ -18,6 +18,10 @@ struct Rmap: ParsableCommand {
     discussion: """
       Latency is from handing a request to the session until its page (or acknowledgement) is there: \
       a full round trip. The first 200 ms of a run are not counted.
+
+      --case push has the server push every page of the region once, as in a post-copy, however long \
+      that takes; nobody waits for a single one of them, so there is no latency. The region is empty \
+      afterwards.
 
       Needs the region to itself, and over Ethernet CAP_NET_RAW.
       """)
@@ -37,7 +41,7 @@ struct Rmap: ParsableCommand {
   @Option(help: "The region's token.")
   var token: String = ""
 
-  @Option(name: .customLong("case"), help: "randread, randwrite, seqread or seqwrite.")
+  @Option(name: .customLong("case"), help: "randread, randwrite, seqread, seqwrite or push.")
   var pattern: AccessPattern = .randread
 
   @Option(help: "Requests outstanding at once, 1 to 512.")
@@ -92,6 +96,9 @@ struct Rmap: ParsableCommand {
     }
     if case .ethernet = name, oneSided {
       throw ValidationError("--one-sided is of RDMA links; this one is Ethernet")
+    }
+    if pattern == .push, oneSided {
+      throw ValidationError("--one-sided is of reads and writes; pushes are the server's")
     }
     guard mtu == 0 || (Wire.minMTU...Wire.maxMTU).contains(mtu) else {
       throw ValidationError("--mtu must be \(Wire.minMTU) to \(Wire.maxMTU)")
@@ -158,11 +165,16 @@ struct Rmap: ParsableCommand {
     if fill || verify {
       _ = try stretch(&client, &load, .fill, nil)
     }
-    load.beginWarmUp()
-    _ = try stretch(&client, &load, .measured(pattern), 0.2)
+    if pattern != .push {
+      load.beginWarmUp()
+      _ = try stretch(&client, &load, .measured(pattern), 0.2)
+    }
     load.beginMeasurement()
     let before = CPUUse(serverPid: serverPid)
-    let elapsed_s = try stretch(&client, &load, .measured(pattern), duration)
+    let elapsed_s =
+      pattern == .push
+      ? try client.takePushes(&load)
+      : try stretch(&client, &load, .measured(pattern), duration)
     let used = CPUUse(serverPid: serverPid).since(before)
     let report = RmapReport(
       pattern: pattern, queueDepth: queueDepth, way: way, elapsed_s: elapsed_s, load: load,

@@ -15,14 +15,17 @@ struct RmapReport {
       fields.append((name, value, unit))
     }
     let latency = load.latency_ns
-    add("case", "\"\(pattern.rawValue) qd\(queueDepth) \(way)\"", "")
+    let depth = pattern == .push ? "" : " qd\(queueDepth)"
+    add("case", "\"\(pattern.rawValue)\(depth) \(way)\"", "")
     add("elapsed_s", fixed(elapsed_s, 3), "s")
     add("pages", "\(load.pages)", "")
     add("pages_per_s", fixed(Double(load.pages) / elapsed_s, 0), "pages/s")
-    for (name, percentile) in [("p50", 50.0), ("p90", 90), ("p99", 99), ("p999", 99.9)] {
-      add("\(name)_us", fixed(Double(latency.valueAtPercentile(percentile)) / 1000, 1), "us")
+    if latency.totalCount > 0 {
+      for (name, percentile) in [("p50", 50.0), ("p90", 90), ("p99", 99), ("p999", 99.9)] {
+        add("\(name)_us", fixed(Double(latency.valueAtPercentile(percentile)) / 1000, 1), "us")
+      }
+      add("max_us", fixed(Double(latency.maxRecorded) / 1000, 1), "us")
     }
-    add("max_us", fixed(Double(latency.maxRecorded) / 1000, 1), "us")
     add("client_cpu_us_per_page", fixed(used.client_us / pages, 2), "us")
     if let server_us = used.server_us {
       add("server_cpu_us_per_page", fixed(server_us / pages, 2), "us")

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import Links
+import RMAP
+
+extension RmapClient where Port: ~Copyable {
+  /// Takes every page that the region holds as the server pushes them, each once.
+  ///
+  /// - Returns: seconds from asking for the pushes to the end of them.
+  /// - Throws: when the server refuses, or the session ends before all have come: pages of two sessions would not
+  ///   be one measurement.
+  mutating func takePushes(_ load: inout PageLoad) throws(RmapError) -> Double {
+    let start_ns = monotonic_ns()
+    try tell(.begin, BeginRequest(strategy: "push").payload, &load)
+    while !load.pushesHaveEnded { try turn(&load) }
+    let elapsed_s = Double(monotonic_ns() - start_ns) / 1e9
+    try tell(.end, EndRequest().payload, &load)
+    return elapsed_s
+  }
+
+  /// Sends a request with a payload of its own, and takes in what comes until it is answered.
+  private mutating func tell(
+    _ operation: ClientSession.Operation, _ payload: [UInt8], _ load: inout PageLoad
+  ) throws(RmapError) {
+    let buffer = UnsafeMutableRawPointer.allocate(byteCount: payload.count, alignment: 8)
+    defer { buffer.deallocate() }
+    buffer.copyMemory(from: payload, byteCount: payload.count)
+    load.toldOutcome = nil
+    _ = session.submit(
+      operation, slot: 0, buffer: buffer, length: payload.count, request: PageLoad.told,
+      now_ns: monotonic_ns())
+    while load.toldOutcome == nil { try turn(&load) }
+    guard load.toldOutcome == .done else {
+      throw RmapError(description: "the server does not push: \(load.toldOutcome!.reason)")
+    }
+  }
+
+  /// Takes in and sends what there is; waits when there is nothing.
+  private mutating func turn(_ load: inout PageLoad) throws(RmapError) {
+    let now_ns = monotonic_ns()
+    load.now_ns = now_ns
+    maintain(now_ns: now_ns)
+    var count = 0
+    while count < 32, let frame = port.next() {
+      session.receive(
+        frame: frame.bytes, from: frame.source, now_ns: now_ns, completions: &load)
+      count += 1
+    }
+    _ = session.poll(now_ns: now_ns, sink: &port, completions: &load)
+    port.flush()
+    guard session.state == .live else {
+      throw RmapError(description: "the session has ended before every page was pushed")
+    }
+    if count == 0 { port.wait(timeout_ms: 10) }
+  }
+}
