@@ -187,6 +187,7 @@ let package = Package(
       name: "PostcopyTests",
       dependencies: [
         "RMAP", "RemoteMemory", "Workloads", "Prepaging", "Simulation", "memx-bench", "memxd",
+        "TestSupport",
         argumentParser, subprocess, system,
       ],
       swiftSettings: strict),

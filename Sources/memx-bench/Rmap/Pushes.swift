@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Links
 import RMAP
 
@@ -11,7 +12,7 @@ extension RmapClient where Port: ~Copyable {
   mutating func takePushes(_ load: inout PageLoad) throws(RmapError) -> Double {
     let start_ns = monotonic_ns()
     try tell(.begin, BeginRequest(strategy: "push").payload, &load)
-    while !load.pushesHaveEnded { try turn(&load) }
+    try take(&load) { $0.pushesHaveEnded }
     let elapsed_s = Double(monotonic_ns() - start_ns) / 1e9
     try tell(.end, EndRequest().payload, &load)
     return elapsed_s
@@ -28,28 +29,40 @@ extension RmapClient where Port: ~Copyable {
     _ = session.submit(
       operation, slot: 0, buffer: buffer, length: payload.count, request: PageLoad.told,
       now_ns: monotonic_ns())
-    while load.toldOutcome == nil { try turn(&load) }
+    try take(&load) { $0.toldOutcome != nil }
     guard load.toldOutcome == .done else {
       throw RmapError(description: "the server does not push: \(load.toldOutcome!.reason)")
     }
   }
 
-  /// Takes in and sends what there is; waits when there is nothing.
-  private mutating func turn(_ load: inout PageLoad) throws(RmapError) {
-    let now_ns = monotonic_ns()
-    load.now_ns = now_ns
-    maintain(now_ns: now_ns)
-    var count = 0
-    while count < 32, let frame = port.next() {
-      session.receive(
-        frame: frame.bytes, from: frame.source, now_ns: now_ns, completions: &load)
-      count += 1
+  /// Takes in what comes, and acknowledges it, until something is so.
+  private mutating func take(
+    _ load: inout PageLoad, until isDone: (borrowing PageLoad) -> Bool
+  ) throws(RmapError) {
+    var lastFrame_ns = monotonic_ns()
+    while !isDone(load) {
+      let now_ns = monotonic_ns()
+      load.now_ns = now_ns
+      maintain(now_ns: now_ns)
+      var count = 0
+      while count < 32, let frame = port.next() {
+        session.receive(
+          frame: frame.bytes, from: frame.source, now_ns: now_ns, completions: &load)
+        count += 1
+      }
+      _ = session.poll(now_ns: now_ns, sink: &port, completions: &load)
+      port.flush()
+      guard session.state == .live else {
+        throw RmapError(description: "the session has ended before every page was pushed")
+      }
+      if count > 0 {
+        lastFrame_ns = now_ns
+      } else if now_ns &- lastFrame_ns >= busyPoll_ns {
+        port.wait(timeout_ms: 10)
+      } else {
+        // Whoever else wants this core gets it: it may be the very one whose frame we wait for.
+        sched_yield()
+      }
     }
-    _ = session.poll(now_ns: now_ns, sink: &port, completions: &load)
-    port.flush()
-    guard session.state == .live else {
-      throw RmapError(description: "the session has ended before every page was pushed")
-    }
-    if count == 0 { port.wait(timeout_ms: 10) }
   }
 }
