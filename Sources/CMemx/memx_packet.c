@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "memx_packet.h"
 
+#include <linux/pkt_sched.h>
 #include <stdio.h>
 
 static int fail(struct memx_packet *packet, const char **step, const char *what) {
@@ -19,11 +20,29 @@ static int interface_request(const struct memx_packet *packet, unsigned long req
   return ioctl(packet->fd, request, ifr);
 }
 
+/// Gives a socket room, a priority and its interface.
+static int prepare(int fd, int ifindex, uint16_t ethertype, int priority, const char **step) {
+  // The default send buffer holds a few dozen pages; FORCE needs CAP_NET_ADMIN, so it may fail.
+  int bytes = 8 << 20;
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) < 0)
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  *step = "choose a priority";
+  if (setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority) < 0) return -1;
+  *step = "bind to the interface";
+  struct sockaddr_ll address = {
+      .sll_family = AF_PACKET,
+      .sll_protocol = htons(ethertype),
+      .sll_ifindex = ifindex,
+  };
+  return bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
 int memx_packet_open(struct memx_packet *packet, const char *interface, uint16_t ethertype,
                      unsigned frame_count, int mtu, const char **step) {
   struct ifreq ifr;
 
   memset(packet, 0, sizeof *packet);
+  packet->bulk_fd = -1;
   // Protocol 0 until bind: nothing may come in from other interfaces in between.
   packet->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (packet->fd < 0) return fail(packet, step, "open a packet socket (needs CAP_NET_RAW)");
@@ -60,25 +79,26 @@ int memx_packet_open(struct memx_packet *packet, const char *interface, uint16_t
     return fail(packet, step, "map the receive ring");
   }
 
-  // The default send buffer holds a few dozen pages; FORCE needs CAP_NET_ADMIN, so it may fail.
-  int bytes = 8 << 20;
-  if (setsockopt(packet->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) < 0)
-    setsockopt(packet->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  if (prepare(packet->fd, packet->ifindex, ethertype, TC_PRIO_INTERACTIVE, step) < 0)
+    return fail(packet, step, *step);
+  return 0;
+}
 
-  struct sockaddr_ll address = {
-      .sll_family = AF_PACKET,
-      .sll_protocol = htons(ethertype),
-      .sll_ifindex = packet->ifindex,
-  };
-  if (bind(packet->fd, (struct sockaddr *)&address, sizeof address) < 0)
-    return fail(packet, step, "bind to the interface");
+int memx_packet_open_bulk(struct memx_packet *packet, const char **step) {
+  packet->bulk_fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (packet->bulk_fd < 0) return fail(packet, step, "open a packet socket to push from");
+  // Protocol 0: it receives nothing.
+  if (prepare(packet->bulk_fd, packet->ifindex, 0, TC_PRIO_BULK, step) < 0)
+    return fail(packet, step, *step);
   return 0;
 }
 
 void memx_packet_close(struct memx_packet *packet) {
   if (packet->ring) munmap(packet->ring, packet->ring_bytes);
+  if (packet->bulk_fd >= 0) close(packet->bulk_fd);
   if (packet->fd >= 0) close(packet->fd);
   packet->ring = NULL;
+  packet->bulk_fd = -1;
   packet->fd = -1;
 }
 

@@ -36,8 +36,11 @@ public struct EthernetLink: ~Copyable {
   public let mtu: Int
   /// Frames that the receive ring holds.
   public var ringFrames: Int { Int(packet.pointee.frame_count) }
-  /// The socket, for `poll`.
+  /// The socket, for `poll`. What it sends goes first wherever the interface's queue (`tc`'s pfifo_fast, prio, mqprio, …)
+  /// knows priorities: TC_PRIO_INTERACTIVE.
   public var fileDescriptor: Int32 { packet.pointee.fd }
+  /// A socket that only sends, what nobody waits for: TC_PRIO_BULK. -1 where none was asked for.
+  public var bulkDescriptor: Int32 { packet.pointee.bulk_fd }
 
   /// The interface's MTU when it was opened, which `mtu` may be below.
   private let openedMTU: Int
@@ -52,11 +55,14 @@ public struct EthernetLink: ~Copyable {
   ///   - ringFrames: frames to hold when nobody reads them; the ring takes so many times the MTU of
   ///     locked kernel memory.
   ///   - mtu: 0 for the interface's.
-  public init(_ name: String, ringFrames: Int = 4096, mtu: Int = 0) throws(LinkError) {
+  ///   - pushes: whether `bulkDescriptor` is wanted.
+  public init(
+    _ name: String, ringFrames: Int = 4096, mtu: Int = 0, pushes: Bool = false
+  ) throws(LinkError) {
     let packet = UnsafeMutablePointer<memx_packet>.allocate(capacity: 1)
     packet.initialize(to: memx_packet())
     do throws(LinkError) {
-      try Self.open(packet, name, ringFrames: ringFrames, mtu: mtu)
+      try Self.open(packet, name, ringFrames: ringFrames, mtu: mtu, pushes: pushes)
     } catch {
       packet.deallocate()
       throw error
@@ -69,11 +75,13 @@ public struct EthernetLink: ~Copyable {
   }
 
   private static func open(
-    _ packet: UnsafeMutablePointer<memx_packet>, _ name: String, ringFrames: Int, mtu: Int
+    _ packet: UnsafeMutablePointer<memx_packet>, _ name: String, ringFrames: Int, mtu: Int,
+    pushes: Bool
   ) throws(LinkError) {
     var step: UnsafePointer<CChar>?
     let limit = Int32(mtu == 0 ? Wire.maxMTU : min(mtu, Wire.maxMTU))
-    let code = memx_packet_open(packet, name, Wire.etherType, UInt32(ringFrames), limit, &step)
+    var code = memx_packet_open(packet, name, Wire.etherType, UInt32(ringFrames), limit, &step)
+    if code == 0, pushes { code = memx_packet_open_bulk(packet, &step) }
     guard code == 0 else {
       let what = step.map { String(cString: $0) } ?? "open"
       throw LinkError("link \(name): cannot \(what): \(Errno(rawValue: code))", code: code)

@@ -63,7 +63,7 @@ final class EthernetEngine: Engine {
     memx_thread_name("memx:\(name.prefix(10))")
     // Pushes are spaced by microseconds.
     memx_timer_slack(1)
-    var link = try EthernetLink(name, ringFrames: options.ringFrames)
+    var link = try EthernetLink(name, ringFrames: options.ringFrames, pushes: true)
     var state = EngineReport(link: name)
     ready()
     while true {
@@ -83,6 +83,7 @@ final class EthernetEngine: Engine {
 
   private func serve(_ link: inout EthernetLink, _ state: inout EngineReport) -> End {
     var sender = EthernetSender(socket: link.fileDescriptor, source: link.address)
+    var pusher = EthernetSender(socket: link.bulkDescriptor, source: link.address)
     let limits = ServerLimits(
       maxSessions: options.maxSessions, sessionTimeout_ms: options.sessionTimeout_ms,
       mtu: link.mtu, ringFrames: link.ringFrames)
@@ -106,19 +107,18 @@ final class EthernetEngine: Engine {
           sink: &sender)
         count += 1
       }
-      // Behind the answers, so that what somebody waits for goes first.
-      let pushDue_ns = core.push(now_ns: now_ns, sink: &sender)
-      if count > 0 || pushDue_ns != .max {
-        sender.flush()
-        core.store.reclaim()
-      }
+      sender.flush()
+      // Behind the answers, here and in the interface's queue, so that what somebody waits for goes first.
+      let pushDue_ns = core.push(now_ns: now_ns, sink: &pusher)
+      pusher.flush()
+      if count > 0 || pushDue_ns != .max { core.store.reclaim() }
       if count > 0 {
         state.receivedFrames += UInt64(count)
         lastFrame_ns = now_ns
       }
       if now_ns >= nextTick_ns {
         end = tick(&link, &core, &state, now_ns: now_ns)
-        state.sender = formerSender + sender.counters
+        state.sender = formerSender + sender.counters + pusher.counters
         state.counters = formerCounters + core.counters
         publish(&state)
         nextTick_ns = now_ns + Self.tick_ns
@@ -139,7 +139,7 @@ final class EthernetEngine: Engine {
     core.closeAll()
     sender.flush()
     core.store.reclaim()
-    state.sender = formerSender + sender.counters
+    state.sender = formerSender + sender.counters + pusher.counters
     state.counters = formerCounters + core.counters
     state.sessions = []
     publish(&state)
@@ -183,7 +183,7 @@ final class EthernetEngine: Engine {
     var lastFailure: String?
     while !stopping.load(ordering: .acquiring) {
       do {
-        let link = try EthernetLink(name, ringFrames: options.ringFrames)
+        let link = try EthernetLink(name, ringFrames: options.ringFrames, pushes: true)
         logger.notice(
           end == .gone ? "link is back" : "link's MTU has changed; clients attach again",
           metadata: ["link": "\(name)", "mtu": "\(link.mtu)", "address": "\(link.address)"])

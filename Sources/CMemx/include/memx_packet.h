@@ -20,7 +20,8 @@
 
 /// A packet socket bound to one interface and EtherType, and its receive ring.
 struct memx_packet {
-  int fd;
+  int fd;       // its frames go before those of others that the interface's queue holds
+  int bulk_fd;  // sends only, after all others; -1 without one
   int ifindex;
   int mtu;                   // bytes behind the Ethernet header
   unsigned char address[6];  // of the interface
@@ -46,6 +47,9 @@ int memx_packet_send(int fd, struct memx_mmsghdr *messages, unsigned count);
 /// `frame_count` frames of up to `mtu` bytes behind the Ethernet header (the interface's MTU if 0).
 int memx_packet_open(struct memx_packet *packet, const char *interface, uint16_t ethertype,
                      unsigned frame_count, int mtu, const char **step);
+
+/// Opens `bulk_fd`. Returns 0 or an errno value; `*step` then says what failed, and all is closed.
+int memx_packet_open_bulk(struct memx_packet *packet, const char **step);
 
 void memx_packet_close(struct memx_packet *packet);
 

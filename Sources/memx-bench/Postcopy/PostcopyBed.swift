@@ -101,8 +101,12 @@ final class PostcopyBed {
       [
         "qdisc", "replace", "dev", Self.serverEnd, "root", "tbf", "rate", "\(mb_s * 8)mbit",
         "burst",
-        "\(2 * (Wire.maxMTU + 14))", "limit", "\(1 << 20)",
+        "\(2 * (Wire.maxMTU + 14))", "limit", "\(1 << 20)", "handle", "1:",
       ], package: "iproute2")
+    // What an Ethernet card's queue is where nobody has chosen another.
+    try ChildProcess.run(
+      "tc", ["qdisc", "replace", "dev", Self.serverEnd, "parent", "1:1", "pfifo_fast"],
+      package: "iproute2")
     isLimited = true
   }
 }
