@@ -99,9 +99,9 @@ final class PostcopyBed {
     try ChildProcess.run(
       "tc",
       [
-        "qdisc", "replace", "dev", Self.serverEnd, "root", "tbf", "rate", "\(mb_s * 8)mbit",
-        "burst",
-        "\(2 * (Wire.maxMTU + 14))", "limit", "\(1 << 20)", "handle", "1:",
+        "qdisc", "replace", "dev", Self.serverEnd, "root", "handle", "1:", "tbf",
+        "rate", "\(mb_s * 8)mbit", "burst",
+        "\(2 * (Wire.maxMTU + 14))", "limit", "\(1 << 20)",
       ], package: "iproute2")
     // What an Ethernet card's queue is where nobody has chosen another.
     try ChildProcess.run(
