@@ -82,8 +82,7 @@ final class EthernetEngine: Engine {
   }
 
   private func serve(_ link: inout EthernetLink, _ state: inout EngineReport) -> End {
-    var sender = EthernetSender(socket: link.fileDescriptor, source: link.address)
-    var pusher = EthernetSender(socket: link.bulkDescriptor, source: link.address)
+    var sender = PrioritySender(link)
     let limits = ServerLimits(
       maxSessions: options.maxSessions, sessionTimeout_ms: options.sessionTimeout_ms,
       mtu: link.mtu, ringFrames: link.ringFrames)
@@ -101,24 +100,27 @@ final class EthernetEngine: Engine {
     while end == nil {
       let now_ns = monotonic_ns()
       var count = 0
+      sender.isBulk = !core.mayOvertake(now_ns: now_ns)
       while count < Self.batch, let frame = link.next() {
         core.receive(
           frame: frame.bytes, from: frame.source, toGroup: frame.toGroup, now_ns: now_ns,
           sink: &sender)
         count += 1
       }
-      sender.flush()
-      // Behind the answers, here and in the interface's queue, so that what somebody waits for goes first.
-      let pushDue_ns = core.push(now_ns: now_ns, sink: &pusher)
-      pusher.flush()
-      if count > 0 || pushDue_ns != .max { core.store.reclaim() }
+      // Behind the answers, so that what somebody waits for goes first.
+      sender.isBulk = true
+      let pushDue_ns = core.push(now_ns: now_ns, sink: &sender)
+      if count > 0 || pushDue_ns != .max {
+        sender.flush()
+        core.store.reclaim()
+      }
       if count > 0 {
         state.receivedFrames += UInt64(count)
         lastFrame_ns = now_ns
       }
       if now_ns >= nextTick_ns {
         end = tick(&link, &core, &state, now_ns: now_ns)
-        state.sender = formerSender + sender.counters + pusher.counters
+        state.sender = formerSender + sender.counters
         state.counters = formerCounters + core.counters
         publish(&state)
         nextTick_ns = now_ns + Self.tick_ns
@@ -139,7 +141,7 @@ final class EthernetEngine: Engine {
     core.closeAll()
     sender.flush()
     core.store.reclaim()
-    state.sender = formerSender + sender.counters + pusher.counters
+    state.sender = formerSender + sender.counters
     state.counters = formerCounters + core.counters
     state.sessions = []
     publish(&state)

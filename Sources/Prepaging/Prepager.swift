@@ -104,7 +104,8 @@ public struct Prepager: ~Copyable {
     case .bubble: if wasPending { bubble.fault(position) }
     case .bubbles: if wasPending { bubbles.fault(position) }
     case .streams:
-      promise = streams.fault(slot, context: context, wasPending: wasPending, pending)
+      promise = streams.fault(
+        slot, context: context, wasPending: wasPending, pending, order)
     }
     return wasPending
   }

@@ -29,6 +29,8 @@ struct Streams: ~Copyable {
   private static let reach = 16
   /// Waits of its thread elsewhere after which a stream comes behind the others.
   private static let staleFaults = 8
+  /// Pages of the LRU order that are about to be pushed: a program that waits for one follows the order.
+  private static let dueInOrder = 32
   /// Pages that a strided stream may pass over to find a pending one.
   private static let strideTries = 16
 
@@ -71,7 +73,9 @@ struct Streams: ~Copyable {
   private var count = 0
   private var faults = 0
   private var background: Bubbles
+  /// Where in the LRU order the next page is looked for: its extent, and its position at least.
   private var extent = 0
+  private var front = 0
 
   /// - Parameters:
   ///   - streams: followed at a time; 0 where another strategy is in use.
@@ -107,10 +111,13 @@ struct Streams: ~Copyable {
 
   /// - Returns: what the stream that the wait belongs to is certain to push.
   mutating func fault(
-    _ slot: Int, context: UInt32, wasPending: Bool, _ pending: borrowing PendingSet
+    _ slot: Int, context: UInt32, wasPending: Bool, _ pending: borrowing PendingSet,
+    _ order: borrowing SlotOrder
   ) -> Promise? {
     faults += 1
-    if wasPending { background.fault(slot) }
+    // What surrounds it would only keep the order from catching up.
+    let isNew = wasPending && !isDue(slot, order)
+    if isNew { background.fault(slot) }
     let stride = stride(to: slot, context: context, pending)
     if let index = stream(at: slot, context: context) {
       // Who leaves pages out may go anywhere.
@@ -118,8 +125,13 @@ struct Streams: ~Copyable {
       advance(index, to: slot, stride: stride)
       return isNext ? promise(index, slots: pending.count) : nil
     }
-    guard wasPending else { return nil }
+    guard isNew else { return nil }
     return promise(begin(slot, context: context, stride: stride), slots: pending.count)
+  }
+
+  private func isDue(_ slot: Int, _ order: borrowing SlotOrder) -> Bool {
+    guard inOrder else { return false }
+    return (front..<front + Self.dueInOrder).contains(order.position(of: slot))
   }
 
   /// Whether a program that waits for the slot has had every page of the stream before it.
@@ -346,8 +358,12 @@ struct Streams: ~Copyable {
     if let slot = background.nextOfPivots(pending) { return slot }
     while inOrder, extent < order.extentCount {
       let run = order.extent(extent)
-      if let slot = pending.next(from: run.slot), slot < run.slot + run.count { return slot }
+      if let slot = pending.next(from: run.slot), slot < run.slot + run.count {
+        front = run.position + slot - run.slot
+        return slot
+      }
       extent += 1
+      front = run.position + run.count
     }
     return pending.next(from: 0)
   }

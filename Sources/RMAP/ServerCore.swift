@@ -103,6 +103,10 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   /// page or two in flight, would be a queue of their own.
   var linkPace = PushPace()
   var linkInFlight = 0
+  /// Who asked for a page last, and when; and when last somebody did just after somebody else.
+  var linkAsker: UInt64 = 0
+  var linkAsked_ns: UInt64 = 0
+  var linkCrowded_ns: UInt64 = 0
   /// Figures of the post-copy that ended last.
   var ended: TransferReport?
   private var random: UInt64
@@ -289,6 +293,10 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
     let slot = header.slotIndex
     guard slot < table[index].slots else {
       return refuse(.outOfRange, header, session: index, sink: &sink)
+    }
+    if pushing > 0 {
+      noteAsked(
+        session: index, context: UInt32(header.slotCount), now_ns: table[index].lastHeard_ns)
     }
     let inPostcopy = store.isInTransfer(table[index].region)
     if inPostcopy, !fetch(header, session: index) { return }

@@ -3,6 +3,9 @@ import RMAP
 
 /// One direction of a modelled network: packs messages into frames as a real link does, and gives each
 /// frame out when it arrives.
+///
+/// Frames of two priorities wait for the wire: one that somebody waits for overtakes all pushes that are not on the wire yet, as in
+/// the queue of an Ethernet card (`tc`'s pfifo_fast).
 struct SimulatedLink: FrameSink, ~Copyable {
   /// A frame that has arrived.
   struct Arrival {
@@ -21,44 +24,26 @@ struct SimulatedLink: FrameSink, ~Copyable {
     var overflowed: UInt64 = 0
   }
 
-  private struct Record {
-    var from = MACAddress(value: 0)
-    var to = MACAddress(value: 0)
-    var length = 0
-    var arrives_ns: UInt64 = 0
-    var isLost = false
-  }
-
   /// Whose frames are being written.
   var source = MACAddress(value: 0)
+  /// Whether what is being written may be overtaken.
+  var isBulk = false
   private(set) var counters = Counters()
   private let model: LinkModel
   /// How long a full queue takes to empty.
   private let queue_ns: UInt64
   private var random: SplitMix64
-  /// A ring: the frames under way, then those that wait for `flush`, of which the last may be open.
-  private var records: UnsafeMutablePointer<Record>
-  private var bytes: UnsafeMutableRawPointer
-  private var capacity = 256
-  private var head = 0
-  private var count = 0
-  private var underWay = 0
-  private var isOpen = false
+  private var urgent: FrameRing
+  private var bulk: FrameRing
+  /// When the wire has carried all that is under way.
   private var free_ns: UInt64 = 0
-  private var last_ns: UInt64 = 0
 
   init(_ model: LinkModel, seed: UInt64) {
     self.model = model
     queue_ns = UInt64(Double(model.queue_bytes) * 1e9 / Double(model.rate_bytes_s))
     random = SplitMix64(seed: seed)
-    records = .allocate(capacity: capacity)
-    records.initialize(repeating: Record(), count: capacity)
-    bytes = .allocate(byteCount: capacity * model.mtu, alignment: 64)
-  }
-
-  deinit {
-    records.deallocate()
-    bytes.deallocate()
+    urgent = FrameRing(mtu: model.mtu)
+    bulk = FrameRing(mtu: model.mtu)
   }
 
   // MARK: Sending
@@ -66,101 +51,109 @@ struct SimulatedLink: FrameSink, ~Copyable {
   mutating func append(
     _ header: Header, payload: UnsafeRawBufferPointer, to peer: MACAddress, mtu: Int
   ) {
-    let size = Wire.headerBytes + payload.count
-    if !isOpen || records[tail].to != peer || records[tail].length + size > mtu { open(peer) }
-    write(header, payload)
+    if isBulk {
+      bulk.append(header, payload, from: source, to: peer, mtu: mtu)
+    } else {
+      urgent.append(header, payload, from: source, to: peer, mtu: mtu)
+    }
   }
 
   mutating func appendPadded(
     _ header: Header, copying payload: UnsafeRawBufferPointer, to peer: MACAddress, mtu: Int
   ) {
-    open(peer)
-    write(header, payload)
-    let padding = mtu - records[tail].length
-    if padding > 0 {
-      (place(tail) + records[tail].length).initializeMemory(
-        as: UInt8.self, repeating: 0, count: padding)
-      records[tail].length = mtu
+    if isBulk {
+      bulk.appendPadded(header, payload, from: source, to: peer, mtu: mtu)
+    } else {
+      urgent.appendPadded(header, payload, from: source, to: peer, mtu: mtu)
     }
-    isOpen = false
   }
 
-  private var tail: Int { (head + count - 1) & (capacity - 1) }
-
-  private func place(_ index: Int) -> UnsafeMutableRawPointer { bytes + index * model.mtu }
-
-  private mutating func open(_ peer: MACAddress) {
-    if count == capacity { grow() }
-    count += 1
-    isOpen = true
-    records[tail] = Record(from: source, to: peer)
-  }
-
-  private mutating func write(_ header: Header, _ payload: UnsafeRawBufferPointer) {
-    let at = place(tail) + records[tail].length
-    precondition(records[tail].length + Wire.headerBytes + payload.count <= model.mtu)
-    at.storeBytes(of: header, as: Header.self)
-    if let base = payload.baseAddress {
-      (at + Wire.headerBytes).copyMemory(from: base, byteCount: payload.count)
-    }
-    records[tail].length += Wire.headerBytes + payload.count
-  }
-
-  private mutating func grow() {
-    let moved = UnsafeMutablePointer<Record>.allocate(capacity: capacity * 2)
-    moved.initialize(repeating: Record(), count: capacity * 2)
-    let movedBytes = UnsafeMutableRawPointer.allocate(
-      byteCount: capacity * 2 * model.mtu, alignment: 64)
-    for index in 0..<count {
-      let from = (head + index) & (capacity - 1)
-      moved[index] = records[from]
-      (movedBytes + index * model.mtu).copyMemory(
-        from: place(from), byteCount: records[from].length)
-    }
-    records.deallocate()
-    bytes.deallocate()
-    (records, bytes, capacity, head) = (moved, movedBytes, capacity * 2, 0)
-  }
-
-  /// Puts what has been appended in the queue for the wire.
+  /// Puts what has been appended in the queue for the wire, first what somebody waits for.
   mutating func flush(now_ns: UInt64) {
-    isOpen = false
-    while underWay < count {
-      let at = records + ((head + underWay) & (capacity - 1))
-      underWay += 1
-      let start_ns = max(free_ns, now_ns)
-      if start_ns - now_ns > queue_ns + model.burst_ns {
-        counters.overflowed += 1
-        at.pointee.isLost = true
-        at.pointee.arrives_ns = last_ns
-        continue
-      }
-      free_ns = start_ns + model.wire_ns(at.pointee.length)
-      // What the bucket holds is ahead of the rate.
-      let sent_ns = max(now_ns, free_ns - min(free_ns, model.burst_ns))
-      let arrives_ns = sent_ns + model.latency_ns + random.upTo(model.jitter_ns)
-      last_ns = max(last_ns, arrives_ns)
-      at.pointee.arrives_ns = last_ns
-      at.pointee.isLost = random.chance(model.loss)
-      counters.frames += 1
-      counters.bytes += UInt64(at.pointee.length)
-      if at.pointee.isLost { counters.lost += 1 }
+    urgent.close()
+    bulk.close()
+    while urgent.underWay < urgent.count {
+      let overtaken = firstOvertaken(now_ns: now_ns)
+      let before_ns =
+        overtaken == bulk.underWay
+        ? free_ns
+        : bulk[overtaken].pointee.carried_ns - model.wire_ns(bulk[overtaken].pointee.length)
+      let record = urgent.start()
+      let wire_ns = enter(record, after: before_ns, now_ns: now_ns)
+      record.pointee.arrives_ns = max(
+        arrival_ns(record.pointee),
+        urgent.underWay > 1 ? urgent[urgent.underWay - 2].pointee.arrives_ns : 0)
+      for index in overtaken..<bulk.underWay { bulk[index].pointee.carried_ns += wire_ns }
+      setArrivals(from: overtaken)
+    }
+    while bulk.underWay < bulk.count {
+      _ = enter(bulk.start(), after: free_ns, now_ns: now_ns)
+      setArrivals(from: bulk.underWay - 1)
+    }
+  }
+
+  /// The first push whose way on the wire has not begun; a token bucket lets go of a frame at once, and so begins with it later.
+  private func firstOvertaken(now_ns: UInt64) -> Int {
+    var index = bulk.underWay
+    while index > 0 {
+      let record = bulk[index - 1].pointee
+      let held_ns = max(model.burst_ns, model.wire_ns(record.length))
+      guard record.carried_ns > now_ns + held_ns else { break }
+      index -= 1
+    }
+    return index
+  }
+
+  /// Gives a frame its place on the wire, unless the queue is full.
+  ///
+  /// - Returns: how long it takes there.
+  private mutating func enter(
+    _ record: UnsafeMutablePointer<FrameRing.Record>, after before_ns: UInt64, now_ns: UInt64
+  ) -> UInt64 {
+    let start_ns = max(before_ns, now_ns)
+    record.pointee.queued_ns = now_ns
+    guard max(free_ns, now_ns) - now_ns <= queue_ns + model.burst_ns else {
+      counters.overflowed += 1
+      record.pointee.isLost = true
+      record.pointee.carried_ns = before_ns
+      return 0
+    }
+    let wire_ns = model.wire_ns(record.pointee.length)
+    record.pointee.carried_ns = start_ns + wire_ns
+    free_ns = max(free_ns, now_ns) + wire_ns
+    record.pointee.jitter_ns = random.upTo(model.jitter_ns)
+    record.pointee.isLost = random.chance(model.loss)
+    counters.frames += 1
+    counters.bytes += UInt64(record.pointee.length)
+    if record.pointee.isLost { counters.lost += 1 }
+    return wire_ns
+  }
+
+  /// Without regard to the frames before it.
+  private func arrival_ns(_ record: FrameRing.Record) -> UInt64 {
+    // What the bucket holds is ahead of the rate.
+    let sent_ns = max(
+      record.queued_ns, record.carried_ns - min(record.carried_ns, model.burst_ns))
+    return sent_ns + model.latency_ns + record.jitter_ns
+  }
+
+  /// Says when pushes arrive; frames of one priority stay in order.
+  private mutating func setArrivals(from first: Int) {
+    for index in first..<bulk.underWay {
+      let before_ns = index > 0 ? bulk[index - 1].pointee.arrives_ns : 0
+      bulk[index].pointee.arrives_ns = max(arrival_ns(bulk[index].pointee), before_ns)
     }
   }
 
   // MARK: Receiving
 
   /// When the next frame arrives, if it does.
-  var next_ns: UInt64 { underWay == 0 ? .max : records[head].arrives_ns }
+  var next_ns: UInt64 { min(urgent.next_ns, bulk.next_ns) }
 
   /// Takes the next frame; nil when it was lost.
   mutating func removeFirst() -> Arrival? {
-    precondition(underWay > 0)
-    let record = records[head]
-    let bytes = UnsafeRawBufferPointer(start: place(head), count: record.length)
-    head = (head + 1) & (capacity - 1)
-    count -= 1
-    underWay -= 1
+    let (record, bytes) =
+      urgent.next_ns <= bulk.next_ns ? urgent.removeFirst() : bulk.removeFirst()
     return record.isLost ? nil : Arrival(from: record.from, to: record.to, bytes: bytes)
   }
 }

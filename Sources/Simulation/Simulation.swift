@@ -115,6 +115,7 @@ public struct Simulation: ~Copyable {
         turn(guest)
       } else if up.next_ns <= now_ns {
         guard let frame = up.removeFirst() else { continue }
+        down.isBulk = !core.mayOvertake(now_ns: now_ns)
         core.receive(
           frame: frame.bytes, from: frame.from, toGroup: false, now_ns: now_ns, sink: &down)
         serve()
@@ -141,6 +142,7 @@ public struct Simulation: ~Copyable {
   }
 
   private mutating func serve() {
+    down.isBulk = true
     let due_ns = core.push(now_ns: now_ns, sink: &down)
     push_ns = due_ns == .max ? .max : max(due_ns, now_ns + Self.round_ns)
     down.flush(now_ns: now_ns)

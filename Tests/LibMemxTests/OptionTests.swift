@@ -127,7 +127,7 @@ import Testing
       // The server tells clients apart by their address.
       try EthernetLink("eth0").address.description
     }
-    #expect(try bed.server.status().regions[0].session?.client == link)
+    _ = try bed.server.wait(for: "the session") { $0.regions[0].session?.client == link }
   }
 
   @Test("Figures, time limits and the end")

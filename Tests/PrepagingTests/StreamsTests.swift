@@ -52,4 +52,17 @@ import Testing
       #expect(streams.promise == nil)
     }
   }
+
+  /// A program that follows the order, a little ahead of the pushes, must not lead them away from it.
+  @Test func whatTheOrderIsComingToBeginsNoStream() {
+    let order = (0..<100).map { SlotRange(first: $0 * 37 % 100 * 10, count: 1) }
+    let streams = Pusher("streams+lru", slots: 1000, order: order)
+    for place in stride(from: 0, to: 60, by: 3) {
+      #expect(streams.fault(order[place].first))
+      #expect(streams.next(2) == [order[place + 1].first, order[place + 2].first])
+    }
+    // Elsewhere one does begin, as ever.
+    #expect(streams.fault(505))
+    #expect(streams.next(2) == [506, 504])
+  }
 }

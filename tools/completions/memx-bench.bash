@@ -206,7 +206,7 @@ _memx-bench_rmap() {
         return
         ;;
     '--case')
-        __memx-bench_add_completions -W 'randread'$'\n''randwrite'$'\n''seqread'$'\n''seqwrite'
+        __memx-bench_add_completions -W 'randread'$'\n''randwrite'$'\n''seqread'$'\n''seqwrite'$'\n''push'
         return
         ;;
     '--queue-depth')

@@ -98,7 +98,7 @@ complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" server' -l 'server' -d 'The server\'s Ethernet address; by default it is found by broadcast.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" region' -l 'region' -d 'Region to attach to.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" token' -l 'token' -d 'The region\'s token.' -rfka ''
-complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" case' -l 'case' -d 'randread, randwrite, seqread or seqwrite.' -rfka 'randread randwrite seqread seqwrite'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" case' -l 'case' -d 'randread, randwrite, seqread, seqwrite or push.' -rfka 'randread randwrite seqread seqwrite push'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" queue-depth' -l 'queue-depth' -d 'Requests outstanding at once, 1 to 512.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" mtu' -l 'mtu' -d 'Most bytes behind the Ethernet header; the interface\'s MTU by default.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" duration' -l 'duration' -d 'Seconds to measure.' -rfka ''

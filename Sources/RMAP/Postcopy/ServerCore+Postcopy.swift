@@ -223,6 +223,29 @@ extension ServerCore where Store: ~Copyable {
     return min(pushDue.first_ns, linkPace.nextSend_ns)
   }
 
+  /// Whether answers may overtake pushes in the link's queue, where that knows priorities.
+  ///
+  /// Only while one program asks: it cannot fill the link, as it waits for each page. Many can, and pushes would never come,
+  /// though somebody may wait for one that was announced.
+  ///
+  /// - Parameter now_ns: as in `push`.
+  public func mayOvertake(now_ns: UInt64) -> Bool { now_ns &- linkCrowded_ns > Self.crowded_ns }
+
+  /// Others ask, too, when their last page was asked for less than so long ago.
+  private static var crowded_ns: UInt64 { 10_000_000 }
+
+  /// Notes that a page is asked for.
+  ///
+  /// - Parameters:
+  ///   - context: the thread of control that waits, 0 when that is not known.
+  mutating func noteAsked(session index: Int, context: UInt32, now_ns: UInt64) {
+    let asker = UInt64(index) << 32 | UInt64(context)
+    if context == 0 || asker != linkAsker && now_ns &- linkAsked_ns < Self.crowded_ns {
+      linkCrowded_ns = now_ns
+    }
+    (linkAsker, linkAsked_ns) = (asker, now_ns)
+  }
+
   /// The most pages between two looks at the receive ring.
   private static var batch: Int { 16 }
 

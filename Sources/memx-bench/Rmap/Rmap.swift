@@ -20,8 +20,7 @@ struct Rmap: ParsableCommand {
       a full round trip. The first 200 ms of a run are not counted.
 
       --case push has the server push every page of the region once, as in a post-copy, however long \
-      that takes; nobody waits for a single one of them, so there is no latency. The region is empty \
-      afterwards.
+      that takes; nobody waits for a single one of them, so there is no latency.
 
       Needs the region to itself, and over Ethernet CAP_NET_RAW.
       """)
