@@ -17,11 +17,7 @@ extension Scenario {
 
       let whole = try await PseudoDevice.swap(on: guest)
       let pulled = try await whole.pulledBack(bed, findings, "begin") {}
-      await findings.set("pushed_pages", .count(pulled.pushed))
-      await findings.set("fetched_pages", .count(pulled.fetched))
-      await findings.set("minor_faults", .count(pulled.minorFaults))
-      await findings.expect(
-        pulled.pushed > pulled.fetched, "more pages were fetched than pushed: \(pulled)")
+      await findings.check(pulled)
       let dropped = try await whole.pulledBack(bed, findings, "begin no-such-strategy 2M") {
         bed.progress.note("link down for 30 s in the middle")
         try await guest.pullCable(for: .seconds(30))
@@ -116,6 +112,7 @@ struct PseudoDevice: Sendable {
   ///
   /// - Parameters:
   ///   - modules: to load, in this order.
+  ///   - link: as the attach line has it.
   ///   - words: further words of the attach line.
   static func swap(
     on guest: Guest, modules: [String] = ["memx"], link: String = "eth0", words: String = ""
@@ -202,5 +199,15 @@ struct PseudoDevice: Sendable {
       try await device.counter("pushed_pages"), try await device.counter("fetched_pages"),
       try await device.counter("outdated_pages")
     )
+  }
+}
+
+extension Findings {
+  /// Takes the figures of a post-copy that nothing has disturbed.
+  func check<Event>(_ pulled: PseudoDevice.Pulled<Event>) {
+    set("pushed_pages", .count(pulled.pushed))
+    set("fetched_pages", .count(pulled.fetched))
+    set("minor_faults", .count(pulled.minorFaults))
+    expect(pulled.pushed > pulled.fetched, "more pages were fetched than pushed: \(pulled)")
   }
 }

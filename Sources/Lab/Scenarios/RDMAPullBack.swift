@@ -17,11 +17,7 @@ extension Scenario {
         on: pair.client, modules: ["memx", "memx_rdma"], link: "rdma:\(RDMAPair.address)")
 
       let pulled = try await pseudo.pulledBack(bed, findings, "begin") {}
-      await findings.set("pushed_pages", .count(pulled.pushed))
-      await findings.set("fetched_pages", .count(pulled.fetched))
-      await findings.set("minor_faults", .count(pulled.minorFaults))
-      await findings.expect(
-        pulled.pushed > pulled.fetched, "more pages were fetched than pushed: \(pulled)")
+      await findings.check(pulled)
 
       let again = try await pseudo.pulledBack(bed, findings, "begin streams+lru 2M") {
         bed.progress.note("server killed in the middle, restarted with its arena")
