@@ -6,8 +6,8 @@
 /// these, for pages just given out. Each wait continues the nearest of its thread's streams, or
 /// begins one. A stream without a direction gets a small bubble; the next wait tells which way it
 /// goes, or its stride. From then on each wait makes its window, how far ahead of the program it is
-/// pushed, four times as long, up to four times as far as it has come: a program that waits was served
-/// too slowly, and what has run long will run on.
+/// pushed, four times as long, and eight times once it confirms a direction, up to as many times as far
+/// as the stream has come: a program that waits was served too slowly, and what has run long will run on.
 ///
 /// Once a stream's direction is certain its window is promised: told to the client, whose program then
 /// waits for these pages without asking. Where many programs share a slow link their requests would else
@@ -25,6 +25,10 @@ struct Streams: ~Copyable {
   static let limit = 1024
   /// Pages either side of a first fault that are pushed.
   private static let firstWindow = 4
+  /// How many times as long a wait makes its stream's window, and how many times as far as the
+  /// stream has come it may reach: when the wait shows a direction, and when it confirms one.
+  private static let firstGrowth = 4
+  private static let growth = 8
   /// How far past its edge a fault still belongs to a stream.
   private static let reach = 16
   /// Waits of its thread elsewhere after which a stream comes behind the others.
@@ -195,6 +199,7 @@ struct Streams: ~Copyable {
 
   private mutating func advance(_ index: Int, to slot: Int, stride: Int?) {
     guard slot != streams[index].seen else { return }
+    let strideBefore = streams[index].stride
     if let stride, stride != streams[index].stride {
       streams[index].stride = stride
       streams[index].ahead = slot
@@ -209,7 +214,8 @@ struct Streams: ~Copyable {
     }
     streams[index].seen = slot
     let run = abs(slot - streams[index].start) / abs(step)
-    streams[index].window = min(streams[index].window * 4, Self.firstWindow + 4 * run)
+    let growth = step == strideBefore ? Self.growth : Self.firstGrowth
+    streams[index].window = min(streams[index].window * growth, Self.firstWindow + growth * run)
     hurry(index)
   }
 

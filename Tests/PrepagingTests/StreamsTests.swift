@@ -30,11 +30,11 @@ import Testing
   /// What a program is told will come, it waits for without asking: it must come, and next.
   @Test(arguments: [1, -1])
   func aWindowIsPromisedOnceTheDirectionIsKnown(step: Int) throws {
-    let streams = Pusher("streams", slots: 20_000)
-    #expect(streams.fault(10_000))
+    let streams = Pusher("streams", slots: 80_000)
+    #expect(streams.fault(40_000))
     #expect(streams.promise == nil)
     _ = streams.next(2)
-    #expect(!streams.fault(10_000 + step))
+    #expect(!streams.fault(40_000 + step))
     for _ in 0..<5 {
       let promise = try #require(streams.promise)
       #expect(promise.count.signum() == step)

@@ -74,6 +74,19 @@ import Testing
     }
   }
 
+  /// The same where programs ask, whose pages have their place among those on their way: pushes must not be left with
+  /// the two that are always allowed.
+  @Test(arguments: [1, 2, 4])
+  func lateProgramsLeaveNoLinkIdle(programs: Int) {
+    let client = PacedLink.Client(jitter_ns: 60_000_000, programs: programs)
+    for seed in UInt64(1)...5 {
+      var paced = PacedLink(link(5, roundTrip_us: 1000), client, seed: seed)
+      _ = paced.run(8 * Self.second_ns)
+      let found = paced.run(8 * Self.second_ns)
+      #expect(found.utilisation >= 0.5, "seed \(seed)")
+    }
+  }
+
   /// A client that has no time for 4 ms in 50 acknowledges nothing meanwhile; the window then ends the
   /// push. As soon as it is back, pages flow as before.
   @Test(arguments: rates_mb_s, roundTrips_us)

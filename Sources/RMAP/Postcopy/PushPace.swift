@@ -106,12 +106,15 @@ public struct PushPace: Sendable {
   /// Pages that may be pushed and on their way at a time.
   ///
   /// What somebody has asked for takes its place among them; but two are always allowed, for else
-  /// programs that ask without end would wait without end for what they were promised.
+  /// programs that ask without end would wait without end for what they were promised. Slack comes on top of those two,
+  /// or trying twice as many would try nothing.
   public var window: Int {
-    max(Self.leastWindow, pagesOnTheirWay - Int(fetches.sent - fetches.arrived))
+    let pages = max(Self.leastWindow, pagesOfBandwidth - Int(fetches.sent - fetches.arrived))
+    return min(Wire.pushWindow, pages + slack.pages)
   }
 
-  private var pagesOnTheirWay: Int {
+  /// How many that is without slack, and without what was asked for.
+  private var pagesOfBandwidth: Int {
     guard rate > 0, roundTrip_ns > 0 else { return Self.leastWindow }
     let product = rate * Double(roundTrip_ns)
     switch phase {
@@ -121,7 +124,7 @@ public struct PushPace: Sendable {
       return min(Wire.pushWindow, pages, 2 << min(rounds, 5))
     // Acknowledgements that come in bunches would leave the network idle between them.
     default:
-      let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1) + Double(slack.pages)
+      let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1)
       return min(Wire.pushWindow, max(Self.leastWindow, Int(pages.rounded())))
     }
   }
@@ -241,7 +244,7 @@ public struct PushPace: Sendable {
       let roundTrips = slackSpan.roundTrips
       slack.spanEnded(
         throughput: Double(delivered - slackSpan.delivered) / Double(time_ns),
-        window: pagesOnTheirWay,
+        window: pagesOfBandwidth + slack.pages,
         isSlow: roundTrips.sum_ns > roundTrips.count * Self.long_ns, most: Wire.pushWindow)
     }
     slackSpan = SlackSpan()

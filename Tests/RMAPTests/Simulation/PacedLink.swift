@@ -88,7 +88,7 @@ struct PacedLink {
         fetched += 1
         free_ns = max(free_ns, now_ns) + page_ns
         requests.removeFirst()
-        requests.append(free_ns + 2 * link.latency_ns)
+        requests.append(acknowledged_ns(free_ns + link.latency_ns))
       } else {
         let mark = pace.sent(now_ns: now_ns, inFlight: inFlight)
         inFlight += 1
