@@ -125,6 +125,8 @@ final class VerbsEngine: Engine {
       if now_ns >= nextManage_ns {
         link.manage()
         nextManage_ns = now_ns + Self.manage_ns
+        // Before newcomers are heard, for whom there is room now.
+        while let peer = link.takeEnded() { core.disconnected(peer) }
       }
       var count = 0
       while count < Self.batch, let frame = link.next() {

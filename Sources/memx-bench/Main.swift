@@ -7,8 +7,7 @@ import ArgumentParser
     abstract:
       "Measures remote memory: a server by itself, swap as programs feel it, page faults, and post-copy.",
     subcommands: [
-      Rmap.self, Refusals.self, Swap.self, SwapWorker.self, Userfault.self, Postcopy.self,
-      PostcopyServer.self,
-      PostcopyWorker.self, Simulate.self,
+      Rmap.self, Refusals.self, Crowd.self, Swap.self, SwapWorker.self, Userfault.self,
+      Postcopy.self, PostcopyServer.self, PostcopyWorker.self, Simulate.self,
     ])
 }

@@ -19,7 +19,7 @@ extension VerbsLink {
   @inline(__always)
   func entry(of peer: MACAddress) -> Int? {
     let entry = Int(peer.value & 0xFFFF)
-    guard entry < options.connections, self.peer(of: entry) == peer,
+    guard entry < entryCount, self.peer(of: entry) == peer,
       connections[entry].phase == .open || connections[entry].phase == .accepted
     else { return nil }
     return entry
@@ -33,7 +33,7 @@ extension VerbsLink {
 
   /// Connections that have not ended.
   public var peers: [MACAddress] {
-    (0..<options.connections).compactMap { entry in
+    (0..<entryCount).compactMap { entry in
       let phase = connections[entry].phase
       return phase == .open || phase == .accepted ? peer(of: entry) : nil
     }
@@ -59,6 +59,20 @@ extension VerbsLink {
     }
   }
 
+  /// An entry for one more connection; nil when there are as many as there may be.
+  private var vacancy: Int? {
+    var vacancy: Int?
+    var count = 0
+    for entry in 0..<entryCount {
+      switch connections[entry].phase {
+      case .free: vacancy = vacancy ?? entry
+      case .accepted, .open: count += 1
+      case .ending: continue
+      }
+    }
+    return count < options.connections ? vacancy : nil
+  }
+
   /// Accepts a connection, or says why not.
   private mutating func answer(_ event: inout memx_verbs_event) {
     let said = withUnsafeBytes(of: &event.private_data) { (bytes) -> Result<Hello, Refusal> in
@@ -67,7 +81,7 @@ extension VerbsLink {
           try Hello(UnsafeRawBufferPointer(rebasing: bytes[..<Int(event.private_bytes)])))
       } catch { return .failure(error) }
     }
-    let entry = (0..<options.connections).first { connections[$0].phase == .free }
+    let entry = vacancy
     let status: Status
     switch said {
     case .failure(let refusal): status = refusal.status
@@ -131,7 +145,7 @@ extension VerbsLink {
   /// Frees connections that have ended, once what was under way has come back; ends those that are stuck.
   private mutating func reap() {
     takeSends()
-    for entry in 0..<options.connections {
+    for entry in 0..<entryCount {
       let connection = connections[entry]
       switch connection.phase {
       case .free: continue

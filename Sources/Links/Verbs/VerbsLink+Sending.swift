@@ -4,8 +4,8 @@ import Glibc
 import RMAP
 
 extension VerbsLink: FrameSink {
-  /// How long to wait for a buffer, or for room in a connection, before the connection is given up: so long does one
-  /// that takes nothing hold up the others.
+  /// How long to wait for a buffer, or for room in a connection, before the connection that stands in the way is given
+  /// up: so long does one that takes nothing hold up the others.
   private static var patience_ns: UInt64 { 2_000_000 }
 
   @inline(__always)
@@ -41,7 +41,6 @@ extension VerbsLink: FrameSink {
     if freeSendCount == 0 || connections[entry].underWay == connections[entry].sendLimit {
       guard waitForRoom(entry) else {
         counters.dropped += 1
-        disconnect(entry)
         return false
       }
     }
@@ -53,18 +52,45 @@ extension VerbsLink: FrameSink {
     return true
   }
 
+  /// Waits until a connection may send one more frame.
+  ///
+  /// One that has as much on its way as it lets be is given up for that. But if no buffer is free, it is the one that
+  /// has acknowledged nothing for longest, which need not be the one that is to send.
+  ///
+  /// - Returns: false when it has ended, as it does when no buffer has come back in twice the patience: what is not sent
+  ///   over a connection must not be missing in the middle of it.
   private mutating func waitForRoom(_ entry: Int) -> Bool {
     flush()
-    let end_ns = monotonic_ns() + Self.patience_ns
+    let start_ns = monotonic_ns()
+    var hasGivenUp = false
     while true {
       takeSends()
       guard connections[entry].phase != .ending else { return false }
-      if freeSendCount > 0, connections[entry].underWay < connections[entry].sendLimit {
-        return true
+      let isFull = connections[entry].underWay == connections[entry].sendLimit
+      if freeSendCount > 0, !isFull { return true }
+      let waited_ns = monotonic_ns() &- start_ns
+      if waited_ns > Self.patience_ns, !hasGivenUp {
+        hasGivenUp = true
+        if let idle = isFull ? entry : idlest { disconnect(idle) }
+      } else if waited_ns > 2 * Self.patience_ns {
+        disconnect(entry)
+        return false
       }
-      guard monotonic_ns() < end_ns else { return false }
       sched_yield()
     }
+  }
+
+  /// Of the connections that hold buffers, the one that has acknowledged nothing for longest.
+  private var idlest: Int? {
+    var idlest: Int?
+    for entry in 0..<entryCount
+    where connections[entry].underWay > 0 && connections[entry].phase != .ending {
+      if let other = idlest, connections[other].progress_ns <= connections[entry].progress_ns {
+        continue
+      }
+      idlest = entry
+    }
+    return idlest
   }
 
   private mutating func endFrame() {

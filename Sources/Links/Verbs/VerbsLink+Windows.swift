@@ -53,7 +53,7 @@ extension VerbsLink {
 
   /// Closes the windows of peers that are to have none.
   public mutating func closeWindows(unless mayHave: (MACAddress) -> Bool) {
-    for entry in 0..<options.connections where connections[entry].window != nil {
+    for entry in 0..<entryCount where connections[entry].window != nil {
       if !mayHave(peer(of: entry)) { closeWindow(entry) }
     }
   }

@@ -17,7 +17,7 @@ public struct VerbsLink: ~Copyable {
     public var receives = 1024
     /// Frames that can have been sent and not been acknowledged.
     public var sends = 1024
-    /// Connections at a time; 1 to 4,096.
+    /// Connections at a time, those left out that have ended; 1 to 4,096.
     public var connections = 64
     /// Operations of other kinds, on a client's connection.
     public var oneSided = 0
@@ -91,6 +91,9 @@ public struct VerbsLink: ~Copyable {
   let isServer: Bool
   let options: Options
   let connections: UnsafeMutablePointer<Connection>
+  /// Entries of `connections`. A server has as many again as connections at a time: one that has ended keeps its entry
+  /// until what was under way has come back, and must not keep somebody out who begins at once.
+  let entryCount: Int
   var numbers: NumberTable
   var isGone = false
 
@@ -218,9 +221,10 @@ public struct VerbsLink: ~Copyable {
     address = Self.text { memx_verbs_local_address(verbs, $0) }
     receiveBuffers = buffers.receives
     sendBuffers = buffers.sends
-    connections = .allocate(capacity: options.connections)
-    connections.initialize(repeating: Connection(), count: options.connections)
-    numbers = NumberTable(capacity: options.connections)
+    entryCount = isServer ? 2 * options.connections : 1
+    connections = .allocate(capacity: entryCount)
+    connections.initialize(repeating: Connection(), count: entryCount)
+    numbers = NumberTable(capacity: entryCount)
     batch = .allocate(capacity: Self.batchCapacity)
     batch.initialize(repeating: memx_verbs_completion(), count: Self.batchCapacity)
     sent = .allocate(capacity: Self.batchCapacity)
@@ -230,15 +234,15 @@ public struct VerbsLink: ~Copyable {
     freeSendCount = options.sends
     sendOwners = .allocate(capacity: options.sends)
     sendOwners.initialize(repeating: Self.nobody, count: options.sends)
-    dirty = .allocate(capacity: options.connections)
-    endedPeers = .allocate(capacity: options.connections)
+    dirty = .allocate(capacity: entryCount)
+    endedPeers = .allocate(capacity: entryCount)
     finished = .allocate(capacity: max(1, options.oneSided))
     for index in 0..<options.receives { post(receive: index) }
   }
 
   deinit {
     if isServer {
-      for index in 0..<options.connections where connections[index].phase != .free {
+      for index in 0..<entryCount where connections[index].phase != .free {
         memx_verbs_disconnect(connections[index].handle)
         if let window = connections[index].window { _ = memx_verbs_close_window(window) }
         memx_verbs_destroy(connections[index].handle)

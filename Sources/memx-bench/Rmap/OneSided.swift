@@ -56,7 +56,8 @@ extension RmapClient<VerbsPort> {
           }
         }
       }
-      if now_ns < end_ns {
+      let isOver = now_ns >= end_ns || EarlyEnd.isWanted
+      if !isOver {
         while let request = load.next() {
           underWay[request.index] = true
           outstanding += 1
@@ -64,7 +65,7 @@ extension RmapClient<VerbsPort> {
         }
       }
       port.flush()
-      if outstanding == 0, now_ns >= end_ns || load.isExhausted { break }
+      if outstanding == 0, isOver || load.isExhausted { break }
       if count > 0 {
         last_ns = now_ns
       } else if now_ns &- last_ns >= busyPoll_ns {

@@ -22,6 +22,8 @@ struct Rmap: ParsableCommand {
       --case push has the server push every page of the region once, as in a post-copy, however long \
       that takes; nobody waits for a single one of them, so there is no latency.
 
+      SIGINT (Ctrl-C) and SIGTERM end other measurements early; what was measured until then is reported.
+
       Needs the region to itself, and over Ethernet CAP_NET_RAW.
       """)
 
@@ -168,6 +170,7 @@ struct Rmap: ParsableCommand {
       load.beginWarmUp()
       _ = try stretch(&client, &load, .measured(pattern), 0.2)
     }
+    if pattern != .push { EarlyEnd.begin() }
     load.beginMeasurement()
     let before = CPUUse(serverPid: serverPid)
     let elapsed_s =

@@ -66,7 +66,7 @@ struct RmapClient<Port: ClientPort & ~Copyable>: ~Copyable {
     return session.grant!.slots
   }
 
-  /// Runs requests of `load` until it has no more, or the time is over and all are answered.
+  /// Runs requests of `load` until it has no more, or the time is over (or `EarlyEnd` wanted) and all are answered.
   ///
   /// - Returns: seconds from the first request to the last answer.
   @discardableResult
@@ -87,7 +87,8 @@ struct RmapClient<Port: ClientPort & ~Copyable>: ~Copyable {
       }
       let now_ns = count > 0 ? monotonic_ns() : arrived_ns
       load.now_ns = now_ns
-      if now_ns < end_ns {
+      let isOver = now_ns >= end_ns || EarlyEnd.isWanted
+      if !isOver {
         while session.hasRoom, let request = load.next() {
           _ = session.submit(
             request.operation, slot: request.slot, buffer: request.buffer,
@@ -96,7 +97,7 @@ struct RmapClient<Port: ClientPort & ~Copyable>: ~Copyable {
       }
       let due_ns = session.poll(now_ns: now_ns, sink: &port, completions: &load)
       port.flush()
-      if session.outstanding == 0, now_ns >= end_ns || load.isExhausted { break }
+      if session.outstanding == 0, isOver || load.isExhausted { break }
       if count > 0 {
         lastFrame_ns = now_ns
       } else if now_ns &- lastFrame_ns >= busyPoll_ns {

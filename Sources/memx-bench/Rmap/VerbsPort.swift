@@ -13,6 +13,8 @@ struct VerbsPort: ClientPort, ~Copyable {
   /// How often the connection is looked after, and how long to wait before one more attempt to make it.
   private static var look_ns: UInt64 { 10_000_000 }
   private static var retry_ns: UInt64 { 200_000_000 }
+  /// Of each step to the first connection: the kernel's connection manager repeats a lost datagram after 4.3 s.
+  private static var connect_ms: Int32 { 10_000 }
 
   init(_ name: VerbsAddress, queueDepth: Int) throws {
     var options = VerbsLink.Options()
@@ -23,7 +25,7 @@ struct VerbsPort: ClientPort, ~Copyable {
     options.oneSided = queueDepth
     self.name = name
     self.options = options
-    link = try VerbsLink(connecting: name, options: options)
+    link = try VerbsLink(connecting: name, options: options, timeout_ms: Self.connect_ms)
   }
 
   var server: MACAddress { link.server }
