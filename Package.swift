@@ -104,7 +104,8 @@ let package = Package(
     .target(name: "Processes", dependencies: ["CMemx", "Console"], swiftSettings: strict),
     .target(name: "Control", dependencies: ["CMemx", "Console"], swiftSettings: strict),
     .target(
-      name: "Migration", dependencies: ["CMemx", "Control", "Console", "Processes", "Xen"],
+      name: "Migration",
+      dependencies: ["CMemx", "Control", "Console", "PageStore", "Processes", "Xen"],
       swiftSettings: strict),
     .target(
       name: "Workloads", dependencies: ["CMemx", "Console", histogram], swiftSettings: pagePath),

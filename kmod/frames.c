@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The frame tree of memx_frames.h: which machine frame holds which slot.
+ * Frame trees of memx_frames.h: which machine frame holds which slot, or which
+ * page of the guest.
  *
- * Its tables are got before memory is squeezed, as many as there could be. A
+ * Their tables are got before memory is squeezed, as many as there could be. A
  * table that is not needed, because none of its slots holds a page, is not in
  * the tree.
  */
@@ -80,14 +81,17 @@ static __le64 memx_frames_entry(struct page *page)
 
 /**
  * memx_frames_build - describe the frames of all slots
- * @dev: the device; nothing else uses its slots
  * @tables: from memx_frames_alloc(); those in use are moved to the end
+ * @slots: how many slots there are
+ * @page_of: called for each, ascending: the page that it holds, or NULL
+ * @data: for @page_of
  * @generation: gets the tree's
  *
  * Return: the root, which is one of @tables.
  */
-struct page *memx_frames_build(struct memx_device *dev,
-			       struct list_head *tables, u64 *generation)
+struct page *memx_frames_build(struct list_head *tables, u64 slots,
+			       struct page *(*page_of)(void *data, u64 slot),
+			       void *data, u64 *generation)
 {
 	struct page *root_page = memx_frames_table(tables);
 	struct memx_frames_root *root = page_address(root_page);
@@ -99,15 +103,17 @@ struct page *memx_frames_build(struct memx_device *dev,
 		*generation = get_random_u64();
 	} while (!*generation);
 
-	for (slot = 0; slot < dev->slots; slot++) {
-		struct page *page = memx_slot_page(dev, slot);
+	for (slot = 0; slot < slots; slot++) {
+		struct page *page = page_of(data, slot);
 		u64 in_leaf = slot % MEMX_FRAMES_ENTRIES;
 		u64 in_directory = slot / MEMX_FRAMES_ENTRIES %
 				   MEMX_FRAMES_ENTRIES;
 		u64 in_root = slot / MEMX_FRAMES_ENTRIES / MEMX_FRAMES_ENTRIES;
 
-		if (!in_leaf)
+		if (!in_leaf) {
 			leaf = NULL;
+			cond_resched();
+		}
 		if (!in_leaf && !in_directory)
 			directory = NULL;
 		if (!page)
@@ -130,7 +136,7 @@ struct page *memx_frames_build(struct memx_device *dev,
 	root->magic = cpu_to_le64(MEMX_FRAMES_MAGIC);
 	root->version = cpu_to_le32(MEMX_FRAMES_VERSION);
 	root->generation = cpu_to_le64(*generation);
-	root->slots = cpu_to_le64(dev->slots);
+	root->slots = cpu_to_le64(slots);
 	root->used = cpu_to_le64(used);
 	return root_page;
 }

@@ -16,6 +16,7 @@
  * pageout.c   ... paging out for it
  * exchange.c  ... writing without copying
  * frames.c    ... which frame holds which slot
+ * resident.c  ... what cannot be paged out
  * balloon.c   ... pages without frames
  * xen.c       ... hypercalls
  * xenstore.c  ... what the host asks for, and is told
@@ -544,6 +545,7 @@ enum memx_phase {
  * @phase: enum memx_phase
  * @migration: the one under way, or the last
  * @tables: of the frame tree
+ * @resident: of the tree of pages that cannot be paged out
  * @batch: pages to be hidden or not
  * @work: follows a post-copy
  * @platform: suspended and resumed with the guest
@@ -558,6 +560,7 @@ struct memx_pseudo {
 	enum memx_phase phase;
 	struct memx_migration migration;
 	struct list_head tables;
+	struct list_head resident;
 	struct page *batch[MEMX_XEN_BATCH_PAGES];
 	struct delayed_work work;
 	struct platform_device *platform;
@@ -913,6 +916,8 @@ void memx_pool_close(struct memx_device *dev, struct list_head *pages);
 void memx_pool_resize(struct memx_device *dev, bool large);
 void memx_pool_open(struct memx_device *dev);
 bool memx_pool_fills(const struct memx_device *dev);
+void memx_slots_unmark(struct memx_device *dev, unsigned long *pfns,
+		       unsigned long count);
 
 /* session.c */
 void memx_session_init(struct memx_device *dev);
@@ -1157,8 +1162,13 @@ u64 memx_exchange_settle(struct memx_device *dev);
 /* frames.c */
 int memx_frames_alloc(struct list_head *tables, u64 slots);
 void memx_frames_free(struct list_head *tables);
-struct page *memx_frames_build(struct memx_device *dev,
-			       struct list_head *tables, u64 *generation);
+struct page *memx_frames_build(struct list_head *tables, u64 slots,
+			       struct page *(*page_of)(void *data, u64 slot),
+			       void *data, u64 *generation);
+
+/* resident.c */
+void memx_resident_publish(struct memx_device *dev);
+void memx_resident_forget(struct memx_device *dev);
 
 /* balloon.c */
 int memx_balloon_create(struct memx_balloon *balloon, struct memx_device *dev);

@@ -34,7 +34,7 @@
 /* Pages that get frames before the guest goes on, beside the kernel's reserves. */
 #define MEMX_RESUME_PAGES 1024
 /* How often the host is told how far a post-copy has come. */
-#define MEMX_TELL_INTERVAL (HZ / 4)
+#define MEMX_TELL_INTERVAL (HZ / 2)
 
 /* XenStore and the platform device are the guest's, so there is one device. */
 static struct memx_device *memx_pseudo_device;
@@ -154,16 +154,19 @@ void memx_pseudo_prepare(struct memx_device *dev,
 		return;
 	}
 	memx_xenstore_remove("error");
+	memx_xenstore_remove("resident");
 	pseudo->migration = *migration;
 	if (memx_frames_alloc(&pseudo->tables, dev->slots)) {
 		memx_pseudo_refuse(dev, "out of memory for the list of frames");
 		return;
 	}
+	memx_resident_publish(dev);
 	memx_balloon_hold(&pseudo->balloon);
 	memx_pool_resize(dev, true);
 	memx_pseudo_enter(dev, MEMX_PHASE_PREPARING);
 	ret = memx_pageout_start(&pseudo->pageout, migration->prepare_s);
 	if (ret) {
+		memx_resident_forget(dev);
 		memx_frames_free(&pseudo->tables);
 		memx_pool_resize(dev, false);
 		memx_balloon_drain(&pseudo->balloon);
@@ -197,6 +200,7 @@ void memx_pseudo_cancel(struct memx_device *dev)
 	case MEMX_PHASE_PREPARING:
 	case MEMX_PHASE_PREPARED:
 		memx_pageout_stop(&pseudo->pageout);
+		memx_resident_forget(dev);
 		memx_frames_free(&pseudo->tables);
 		memx_pool_resize(dev, false);
 		memx_balloon_drain(&pseudo->balloon);
@@ -283,6 +287,11 @@ static void memx_pseudo_unhide(struct memx_device *dev)
 	memx_frames_free(&dev->pseudo->tables);
 }
 
+static struct page *memx_pseudo_slot_page(void *data, u64 slot)
+{
+	return memx_slot_page(data, slot);
+}
+
 static int memx_pseudo_freeze(struct device *device)
 {
 	struct memx_device *dev = memx_pseudo_device;
@@ -296,6 +305,7 @@ static int memx_pseudo_freeze(struct device *device)
 	    READ_ONCE(pseudo->phase) != MEMX_PHASE_PREPARED)
 		return 0;
 	memx_pageout_stop(&pseudo->pageout);
+	memx_resident_forget(dev);
 	memx_balloon_freeze(&pseudo->balloon);
 
 	used = memx_slots_used(dev);
@@ -309,7 +319,8 @@ static int memx_pseudo_freeze(struct device *device)
 	squeezed = jiffies;
 
 	memx_slots_seal(dev, true);
-	root = memx_frames_build(dev, &pseudo->tables, &generation);
+	root = memx_frames_build(&pseudo->tables, dev->slots,
+				 memx_pseudo_slot_page, dev, &generation);
 	pseudo->migration.incarnation = generation;
 	/* Also of the root, which has none when it is hidden. */
 	memx_xenstore_write("root", "%lx %llx", memx_xen_mfn(root), generation);
@@ -497,6 +508,7 @@ int memx_pseudo_begin(struct memx_device *dev)
 		goto forget;
 	pseudo->dev = dev;
 	INIT_LIST_HEAD(&pseudo->tables);
+	INIT_LIST_HEAD(&pseudo->resident);
 	INIT_DELAYED_WORK(&pseudo->work, memx_pseudo_work);
 	memx_gather_init(&pseudo->gather);
 	memx_pageout_init(&pseudo->pageout, dev);
@@ -552,6 +564,7 @@ void memx_pseudo_end(struct memx_device *dev)
 	platform_device_unregister(pseudo->platform);
 	platform_driver_unregister(&memx_pseudo_driver);
 	memx_pageout_stop(&pseudo->pageout);
+	memx_resident_forget(dev);
 	memx_frames_free(&pseudo->tables);
 	memx_balloon_destroy(&pseudo->balloon);
 	dev->pseudo = NULL;

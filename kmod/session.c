@@ -335,6 +335,8 @@ static int memx_status_to_errno(u8 status)
 		return -EUSERS;
 	case RMAP_NO_SPACE:
 		return -ENOSPC;
+	case RMAP_LOST:
+		return -ENODATA;
 	default:
 		return -EPROTO;
 	}
@@ -609,9 +611,12 @@ static unsigned long memx_session_reopen(struct memx_device *dev)
 		blk_mq_run_hw_queues(dev->disk->queue, true);
 		return 1;
 	}
-	if (ret != -ETIMEDOUT)
-		pr_warn_ratelimited("memx%d: cannot attach again: error %d\n",
-				    dev->id, ret);
+	if (ret == -ENODATA)
+		pr_warn_ratelimited("memx%d: cannot attach again: the server no longer has the pages written before\n",
+				    dev->id);
+	else if (ret != -ETIMEDOUT)
+		pr_warn_ratelimited("memx%d: cannot attach again: %pe\n",
+				    dev->id, ERR_PTR(ret));
 	if (before == MEMX_FAILED)
 		return MEMX_FAILED_INTERVAL;
 	return ret == -ETIMEDOUT ? 0 : HZ / 2;

@@ -644,6 +644,36 @@ bool memx_pool_fills(const struct memx_device *dev)
 	return READ_ONCE(dev->map->filler) == current;
 }
 
+static void memx_page_unmark(struct page *page, unsigned long *pfns,
+			     unsigned long count)
+{
+	if (page && page_to_pfn(page) < count)
+		clear_bit(page_to_pfn(page), pfns);
+}
+
+/**
+ * memx_slots_unmark - take the device's own pages out of a set of pages
+ * @dev: the device
+ * @pfns: a bit for each PFN
+ * @count: how many bits
+ *
+ * Pages of slots and spare ones. What comes and goes meanwhile may be missed.
+ */
+void memx_slots_unmark(struct memx_device *dev, unsigned long *pfns,
+		       unsigned long count)
+{
+	struct memx_slots *map = dev->map;
+	struct page *page;
+	u64 slot;
+
+	for (slot = 0; slot < map->count; slot++)
+		memx_page_unmark(READ_ONCE(map->slot[slot].page), pfns, count);
+	spin_lock_bh(&map->pool_lock);
+	list_for_each_entry(page, &map->pool, lru)
+		memx_page_unmark(page, pfns, count);
+	spin_unlock_bh(&map->pool_lock);
+}
+
 /**
  * memx_slots_create - the slot map, all slots empty
  * @dev: the device

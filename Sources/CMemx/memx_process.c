@@ -11,8 +11,4 @@ int memx_pipe_cloexec(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
 int memx_pipe_resize(int pipe, int bytes) { return fcntl(pipe, F_SETPIPE_SZ, bytes); }
 
-ssize_t memx_splice(int from, int to, size_t count) {
-  return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE);
-}
-
 int memx_end_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }

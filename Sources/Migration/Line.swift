@@ -3,6 +3,9 @@
 /// A line of what source and target say to each other: a word, and words of the form key=value; a text goes
 /// last, behind `text=`, and may have blanks.
 struct Line: Equatable {
+  /// Of what they say, and of the image that goes between.
+  static let version = 2
+
   let word: String
   private(set) var values: [String: String] = [:]
 

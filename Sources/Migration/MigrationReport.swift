@@ -9,6 +9,8 @@ public struct MigrationReport: Sendable, Equatable {
   public var memory_pages: UInt64 = 0
   /// From the beginning of the page-out to the suspension; the guest runs.
   public var preparation_ms: UInt64 = 0
+  /// Of the preparation, what it took to send pages ahead; most of it goes on beside the page-out.
+  public var precopy_ms: UInt64 = 0
   /// From the call of `xl save` to the target's word that the guest runs there: no task of the guest runs.
   public var downtime_ms: UInt64 = 0
   /// Of the downtime, what the guest's module took to page out what still could be, and to hand it over.
@@ -17,7 +19,10 @@ public struct MigrationReport: Sendable, Equatable {
   public var save_ms: UInt64 = 0
   /// From the target's word until the last page has come; the guest runs.
   public var resume_ms: UInt64 = 0
-  /// Bytes of what moved while the guest stood still: CPU state and pages that cannot be paged out.
+  /// Pages that were sent ahead.
+  public var precopied_pages: UInt64 = 0
+  /// Bytes that moved while the guest stood still: CPU state, and pages that cannot be paged out, less those that
+  /// were sent ahead and are still the same.
   public var residual_bytes: UInt64 = 0
   /// Slots that held a page when the guest was suspended.
   public var slots_used: UInt64 = 0
@@ -69,10 +74,12 @@ public struct MigrationReport: Sendable, Equatable {
   private var rows: [(name: String, value: UInt64, unit: String)] {
     [
       ("memory_pages", memory_pages, "pages"),
-      ("preparation_ms", preparation_ms, "ms"), ("downtime_ms", downtime_ms, "ms"),
+      ("preparation_ms", preparation_ms, "ms"), ("precopy_ms", precopy_ms, "ms"),
+      ("downtime_ms", downtime_ms, "ms"),
       ("freeze_ms", freeze_ms, "ms"), ("save_ms", save_ms, "ms"),
       ("resume_ms", resume_ms, "ms"), ("total_ms", total_ms, "ms"),
-      ("residual_bytes", residual_bytes, "bytes"), ("slots_used", slots_used, "pages"),
+      ("precopied_pages", precopied_pages, "pages"), ("residual_bytes", residual_bytes, "bytes"),
+      ("slots_used", slots_used, "pages"),
       ("pages_transferred", pages_transferred, "pages"), ("pushed", pushed, "pages"),
       ("fetched", fetched, "pages"), ("network_faults", network_faults, ""),
       ("minor_faults", minor_faults, ""), ("unused", unused, "pages"),

@@ -13,9 +13,6 @@ public struct MigrationRequest: Sendable {
   /// How long pages may go out before the guest is suspended, at most.
   public var prepare_s = 120
 
-  /// How the stream of what moves while the guest stands still is made smaller; nil: not at all.
-  public var compression: Compression?
-
   public init(domain: String, channel: [String]) {
     self.domain = domain
     self.channel = channel

@@ -10,7 +10,7 @@ extension SourceMigration {
     let resumed_ns = monotonicNs()
     var targetSpeaks = true
     do throws(RunFailure) {
-      try store.watch(serve.path)
+      try store.watch("\(serve.path)/state")
       // Should it have been suspended without handing its pages over, it has moved as a whole.
       var isOver = try guest.state() != .frozen
       while !isOver {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+import CMemx
 import Console
 import Control
 import Processes
 
 extension SourceMigration {
   /// Suspends the guest and streams what could not be paged out; returns when the guest runs at the target.
-  mutating func transfer(_ channel: TargetChannel) throws(Failure) {
+  mutating func transfer(_ channel: TargetChannel, _ image: inout ImageSender) throws(Failure) {
     let suspended_ns = monotonicNs()
-    let saved = try stream(to: channel)
+    let saved = try stream(&image, to: channel)
     guard saved.succeeded else {
       // xl lets the domain run on when it cannot save it, and the module takes its pages back.
       try? serve.remove()
@@ -34,7 +35,7 @@ extension SourceMigration {
 
   /// - Returns: whether the whole guest was written to the channel, and if not why.
   private mutating func stream(
-    to channel: TargetChannel
+    _ image: inout ImageSender, to channel: TargetChannel
   ) throws(Failure) -> (succeeded: Bool, reason: String) {
     do throws(RunFailure) {
       guard channel.send(Line("stream")) else { return (false, "the target is gone") }
@@ -43,11 +44,12 @@ extension SourceMigration {
         request.domain, output: data.writeEnd, errors: messages.writeEnd)
       data.closeWriteEnd()
       messages.closeWriteEnd()
-      var guestStream = try OutgoingGuest(data, output: channel.output, request.compression)
+      // The more fits in, the fewer turns between programs. A pipe that stays small works as well.
+      _ = memx_pipe_resize(data.readEnd, 1 << 20)
       var reason: String?
       var nextLook_ns: UInt64 = 0
       pumping: while true {
-        switch guestStream.step() {
+        switch image.step(from: data.readEnd) {
         case .end: break pumping
         case .broken:
           reason = whyBroken(channel)
@@ -65,14 +67,17 @@ extension SourceMigration {
           reason = "the guest could not hand its pages over: \(whyFailed)"
           break pumping
         }
-        showTransfer(bytes: guestStream.bytes)
+        showTransfer(bytes: image.bytes)
       }
       // Without a reader xl fails, and says so to the domain.
-      reason = guestStream.close(isWhole: reason == nil) ?? reason
+      data.closeReadEnd()
       if reason != nil { channel.close() }
       let said = lastLines(messages.readEnd)
       let status = save.wait()
-      report.residual_bytes = guestStream.bytes
+      if status == 0, reason == nil, !image.finish() {
+        reason = "the connection to the target broke"
+      }
+      report.residual_bytes = image.bytes
       if status == 0, let reason {
         // The last bytes had gone out, but not to the end of the channel.
         try toolstack.unpause(domain)
@@ -89,8 +94,9 @@ extension SourceMigration {
   private func showTransfer(bytes: UInt64) {
     let released = ((try? guest.number("released")) ?? nil) ?? 0
     let used = ((try? guest.number("used")) ?? nil) ?? 0
-    // What is left of the memory, at most.
-    let expected = 4096 * (report.memory_pages - min(released + used, report.memory_pages))
+    // What is left of the memory, at most; and of what went ahead hardly anything.
+    let gone = released + used + report.precopied_pages
+    let expected = 4096 * (report.memory_pages - min(gone, report.memory_pages))
     progress(
       MigrationProgress(
         phase: .transfer, fraction: Double(bytes) / Double(max(1, expected))))

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CMemx
 import Console
 import Control
 import Glibc
@@ -10,17 +11,25 @@ public struct TargetReceiver {
   private let store: Store
   private let toolstack: Toolstack
   private var channel: LineChannel
+  private let available_bytes: () -> UInt64
   /// What xl needs beyond the guest's memory, in MiB: its page tables and the hypervisor's own records.
   private static var reserve_mib: UInt64 { 16 }
+  /// What this host's own programs need beyond pages that are kept, in bytes.
+  private static var spare_bytes: UInt64 { 64 << 20 }
+  /// The most memory of a domain, as PFNs of 32 bits go ahead: 16 TiB.
+  private static var most_mib: UInt64 { 16 << 20 }
 
   /// - Parameters:
   ///   - store: dom0's XenStore.
   ///   - input: what the source says, and the stream of the guest.
   ///   - output: what the source hears.
+  ///   - available_bytes: how much memory programs of this host can have.
   public init(
-    store: any XenStoreConnection, toolstack: Toolstack = Toolstack(), input: Int32, output: Int32
+    store: any XenStoreConnection, toolstack: Toolstack = Toolstack(), input: Int32, output: Int32,
+    available_bytes: @escaping () -> UInt64 = { MemoryFigures.current.availableBytes }
   ) {
     self.toolstack = toolstack
+    self.available_bytes = available_bytes
     self.store = Store(connection: store)
     channel = LineChannel(input: input, output: output)
   }
@@ -30,8 +39,8 @@ public struct TargetReceiver {
   /// - Throws: ``Failure``; the source has been told, too.
   public mutating func run() throws(Failure) {
     do throws(RunFailure) {
-      let (name, compression) = try greet()
-      try restore(name, compression)
+      let (name, memory_pages) = try greet()
+      try takeIn(name, memory_pages)
       // The guest runs: whoever measures the downtime hears of it before anything else.
       say(Line("resumed"))
       try follow(try toolstack.domain(name))
@@ -47,23 +56,15 @@ public struct TargetReceiver {
     return RunFailure("refused: \(reason)")
   }
 
-  /// - Returns: the domain's name, and how its stream is packed.
-  private mutating func greet() throws(RunFailure) -> (name: String, Compression?) {
+  /// - Returns: the domain's name, and the pages of its memory.
+  private mutating func greet() throws(RunFailure) -> (name: String, memory_pages: UInt64) {
     guard case .line(let hello) = channel.receive(timeout_ms: 60_000), hello.word == "memx-migrate",
       let name = hello.values["domain"]
     else {
       throw RunFailure("what came is no migration: memxctl migrate starts this program")
     }
-    guard hello.values["version"] == "1" else {
+    guard hello.values["version"] == "\(Line.version)" else {
       throw refuse("the source speaks another version of this program; install the same")
-    }
-    var compression: Compression?
-    if let word = hello.values["compression"] {
-      compression = Compression(rawValue: word)
-      guard let compression else {
-        throw refuse("the guest would come packed by an unknown program")
-      }
-      do throws(RunFailure) { try compression.path() } catch { throw refuse(error.description) }
     }
     let free_mib: UInt64
     do throws(RunFailure) {
@@ -71,7 +72,11 @@ public struct TargetReceiver {
     } catch {
       throw refuse(error.description)
     }
-    let wanted_mib = hello.number("memory_mib") + Self.reserve_mib
+    let memory_mib = hello.number("memory_mib")
+    guard memory_mib <= Self.most_mib else {
+      throw refuse("a domain of \(memory_mib) MiB is more than there can be")
+    }
+    let wanted_mib = memory_mib + Self.reserve_mib
     guard free_mib >= wanted_mib else {
       throw refuse("\(free_mib) MiB are free here, \(wanted_mib) MiB are needed")
     }
@@ -79,26 +84,49 @@ public struct TargetReceiver {
       throw refuse("a domain called \(name) is here already")
     }
     say(Line("ready", ["free_mib": "\(free_mib)"]))
-    guard case .line(let go) = channel.receive(timeout_ms: -1), go.word == "stream" else {
-      throw RunFailure("the source gave up before it sent the guest")
-    }
-    return (name, compression)
+    return (name, memory_mib * 256)
   }
 
-  /// Takes the guest in, which runs then.
-  private func restore(_ name: String, _ compression: Compression?) throws(RunFailure) {
+  /// Takes in what comes ahead, and then the guest, which runs then.
+  private mutating func takeIn(_ name: String, _ memory_pages: UInt64) throws(RunFailure) {
+    var image = ImageReceiver(input: channel.input)
+    while case .line(let line) = channel.receive(timeout_ms: -1) {
+      switch line.word {
+      case "stream": return try restore(name, &image)
+      case "precopy":
+        let pages = line.number("pages")
+        guard pages <= memory_pages else {
+          throw RunFailure("the source wants to send more pages than the guest has")
+        }
+        guard pages * 4096 + Self.spare_bytes <= available_bytes() else {
+          say(Line("declined"))
+          continue
+        }
+        say(Line("ready"))
+        guard image.receiveAhead(most: Int(pages)) else { throw Self.gaveUp }
+      default: throw Self.gaveUp
+      }
+    }
+    throw Self.gaveUp
+  }
+
+  private static var gaveUp: RunFailure {
+    RunFailure("the source gave up before it sent the guest")
+  }
+
+  private func restore(_ name: String, _ image: inout ImageReceiver) throws(RunFailure) {
     let (data, messages) = (try Pipe(), try Pipe())
     let xl = try toolstack.restore(input: data.readEnd, errors: messages.writeEnd)
     data.closeReadEnd()
     messages.closeWriteEnd()
-    var stream = try IncomingGuest(data, input: channel.input, compression)
+    _ = memx_pipe_resize(data.writeEnd, 1 << 20)
     pumping: while xl.poll() == nil {
-      switch stream.step() {
+      switch image.step(to: data.writeEnd) {
       case .moved, .idle: continue
       case .end, .broken: break pumping
       }
     }
-    stream.close()
+    data.closeWriteEnd()
     guard xl.wait() == 0 else {
       // Whatever is half made must not be taken for the guest.
       if let rest = try? toolstack.domain(name) { try? toolstack.destroy(rest) }
@@ -110,7 +138,9 @@ public struct TargetReceiver {
 
   private func follow(_ domain: Int) throws(RunFailure) {
     let guest = GuestKeys(store, domain: domain)
-    try store.watch(guest.path)
+    // The end is to be told at once. Figures change so often that reading each change would take dom0's processor
+    // from the pages.
+    try store.watch("\(guest.path)/state")
     var last = Line("progress")
     while true {
       let state = try guest.state()
@@ -133,7 +163,7 @@ public struct TargetReceiver {
     }
   }
 
-  /// Waits until XenStore says something, or for half a second.
+  /// Waits until the guest's state changes, or for half a second.
   ///
   /// - Returns: whether the source has hung up.
   private func awaitChange() throws(RunFailure) -> Bool {

@@ -2,7 +2,8 @@
 import CRMAP
 import Xen
 
-/// Which machine frames the slots of a frozen guest hold: the tree that its module has published (`memx_frames.h`).
+/// Which machine frames hold the slots of a frozen guest, or the pages of a running one that cannot be paged out,
+/// by PFN in place of slots: the tree that its module has published (`memx_frames.h`).
 ///
 /// The guest wrote the tree and may change it at any time, so each table is copied before it is looked at, and
 /// whatever contradicts the format is refused. No more tables are looked at than `slots` allows, and no more
@@ -25,20 +26,48 @@ public struct FrameTree: Sendable {
   /// The most slots that a tree can describe.
   public static let maxSlots = UInt64(MEMX_FRAMES_ROOT_ENTRIES) * UInt64(directorySlots)
 
+  /// Where a tree's root is, as the module writes it to XenStore.
+  public struct Root: Sendable, Equatable {
+    /// Its machine frame.
+    public var frame: UInt64
+    /// What it must say.
+    public var generation: UInt64
+
+    public init(frame: UInt64, generation: UInt64) {
+      self.frame = frame
+      self.generation = generation
+    }
+
+    /// Reads `MFN GENERATION`, both hexadecimal.
+    ///
+    /// - Throws: ``StoreError`` when it is anything else.
+    public init(parsing text: String) throws(StoreError) {
+      let words = text.split(separator: " ", omittingEmptySubsequences: false)
+      guard words.count == 2, let frame = UInt64(words[0], radix: 16),
+        let generation = UInt64(words[1], radix: 16)
+      else {
+        throw StoreError(
+          "the guest says \(text.prefix(40).debugDescription) instead of frame and generation of its tree's"
+            + " root")
+      }
+      self.init(frame: frame, generation: generation)
+    }
+  }
+
   /// Reads the root.
   ///
   /// - Parameters:
-  ///   - root: its machine frame.
+  ///   - root: where it is.
   ///   - domain: whose it is.
-  ///   - generation: what it must say.
   ///   - limit: the most pages that the domain can have; a tree with more is refused.
   ///   - mapper: how frames are had.
   /// - Throws: ``StoreError`` when the frame cannot be mapped, or holds no such root.
   public init(
-    root: UInt64, of domain: Int, generation: UInt64, limit: Int, mapper: some FrameMapper
+    _ root: Root, of domain: Int, limit: Int, mapper: some FrameMapper
   ) throws(StoreError) {
     self.domain = domain
-    let words = try Self.tables([root], of: domain, mapper)[0]
+    let generation = root.generation
+    let words = try Self.tables([root.frame], of: domain, mapper)[0]
     func word(_ field: PartialKeyPath<memx_frames_root>) -> UInt64 {
       UInt64(littleEndian: words[MemoryLayout<memx_frames_root>.offset(of: field)! / 8])
     }
@@ -47,7 +76,7 @@ public struct FrameTree: Sendable {
     (self.generation, slots) = (word(\.generation), word(\.slots))
     let used = word(\.used)
     guard word(\.magic) == MEMX_FRAMES_MAGIC else {
-      throw Self.damaged(domain, "frame \(hex(root)) is not its root")
+      throw Self.damaged(domain, "frame \(hex(root.frame)) is not its root")
     }
     guard version == MEMX_FRAMES_VERSION else {
       throw Self.damaged(

@@ -10,8 +10,9 @@ struct Migrate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Migrate a running Xen guest to another host by post-copy.",
     discussion: """
-      Runs in dom0. The guest pages out while it runs, is suspended for as long as its remaining \
-      state takes to move, goes on at the target, and its pages follow. Until it runs at the target \
+      Runs in dom0. The guest pages out while it runs, and what it cannot page out is sent ahead; it is \
+      suspended for as long as what has changed since takes to move, goes on at the target, and its \
+      pages follow. Until it runs at the target \
       an interrupt (Ctrl-C) cancels, and it runs on here. On both hosts memxd --xen has to run.
       """)
 
@@ -47,12 +48,6 @@ struct Migrate: ParsableCommand {
     transform: { try Word.number($0, in: 1...3600, unit: "seconds") })
   var prepareLimit: Int?
 
-  @Option(
-    help: ArgumentHelp(
-      "Pack what moves while the guest stands still, by one of: lz4, zstd, gzip. Both hosts need the program. "
-        + "For links that are slower than it.", valueName: "program"))
-  var compress: Compression?
-
   @OptionGroup var output: Output
 
   func run() throws {
@@ -61,11 +56,11 @@ struct Migrate: ParsableCommand {
       var request = MigrationRequest(domain: domain, channel: channel)
       request.strategy = strategy ?? ""
       request.rate_bytes_s = rate ?? 0
-      request.compression = compress
       if let prepareLimit { request.prepare_s = prepareLimit }
       let display = PhaseDisplay()
       var migration = SourceMigration(
-        request, store: try openStore(), isCancelled: { Cancellation.isWanted },
+        request, store: try openStore(), mapper: try openMemory(),
+        isCancelled: { Cancellation.isWanted },
         progress: { display.show($0) })
       defer { display.finish() }
       let report = try migration.run()
@@ -85,12 +80,19 @@ struct Migrate: ParsableCommand {
   }
 }
 
-extension Compression: ExpressibleByArgument {}
-
 /// XenStore, or why there is none.
 func openStore() throws(Failure) -> XenStore {
   do throws(XenError) {
     return try XenStore()
+  } catch {
+    throw Failure(.failed, error.description)
+  }
+}
+
+/// Access to guests' memory, or why there is none.
+private func openMemory() throws(Failure) -> ForeignMemory {
+  do throws(XenError) {
+    return try ForeignMemory()
   } catch {
     throw Failure(.failed, error.description)
   }

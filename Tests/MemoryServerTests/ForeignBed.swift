@@ -42,7 +42,8 @@ final class ForeignBed {
     }
     spoil(made)
     let tree = try FrameTree(
-      root: made.root, of: guest.domain, generation: generation, limit: 10_000, mapper: guest)
+      FrameTree.Root(frame: made.root, generation: generation), of: guest.domain, limit: 10_000,
+      mapper: guest)
     let region = RegionConfiguration(
       name: RegionName(name)!, byteCount: 0, token: Token("token")!)
     return try server.serve(try ForeignPages(tree, mapper: guest), as: region)

@@ -25,7 +25,8 @@ import Testing
   private func makeRegion() throws -> Region {
     let made = guest.makeTree(slots: 10, pages: [1: 7])
     let tree = try FrameTree(
-      root: made.root, of: 5, generation: made.generation, limit: 10, mapper: guest)
+      FrameTree.Root(frame: made.root, generation: made.generation), of: 5, limit: 10, mapper: guest
+    )
     return Region(
       RegionConfiguration(name: RegionName("a")!, byteCount: 40_960),
       foreign: try ForeignPages(tree, mapper: guest))

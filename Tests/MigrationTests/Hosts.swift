@@ -16,6 +16,8 @@ struct Hosts {
   var target: MadeUpToolstack
   let sourceStore: MadeUpStore
   let targetStore: MadeUpStore
+  /// The guest's memory at the source.
+  let frames = GuestFrames(domain: 5)
   private let directory: TemporaryDirectory
 
   /// - Parameters:
@@ -55,20 +57,22 @@ struct Hosts {
 
   /// Migrates.
   ///
-  /// - Parameter suspended: what the guest's module says once it is suspended.
+  /// - Parameters:
+  ///   - suspended: what the guest's module says once it is suspended.
+  ///   - available_bytes: how much memory programs of the target can have.
   /// - Returns: how it went at the source, and at the target (a failure when it was not reached).
   func migrate(
-    suspended: String = "frozen", compression: Compression? = nil,
+    suspended: String = "frozen", available_bytes: UInt64 = 1 << 30,
     isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> (source: Result<MigrationReport, Failure>, target: Result<Void, Failure>) {
     signal(SIGPIPE, SIG_IGN)
     let (to, from) = ("\(directory.path)/to", "\(directory.path)/from")
-    let receiving = try Receiving(targetStore, target.toolstack, input: to, output: from)
-    var request = MigrationRequest(
+    let receiving = try Receiving(
+      targetStore, target.toolstack, input: to, output: from, available_bytes: available_bytes)
+    let request = MigrationRequest(
       domain: "guest", channel: ["/bin/sh", "-c", "cat '\(from)' & exec cat > '\(to)'"])
-    request.compression = compression
     var migration = SourceMigration(
-      request, store: sourceStore, toolstack: source.toolstack,
+      request, store: sourceStore, mapper: frames, toolstack: source.toolstack,
       isCancelled: {
         if source.calls.contains(where: { $0.hasPrefix("save") }) {
           sourceStore.put("\(Self.guest)/state", suspended)
@@ -86,7 +90,8 @@ private final class Receiving: Sendable {
   private let ends: (input: String, output: String)
 
   init(
-    _ store: MadeUpStore, _ toolstack: Toolstack, input: String, output: String
+    _ store: MadeUpStore, _ toolstack: Toolstack, input: String, output: String,
+    available_bytes: UInt64
   ) throws {
     let box = Outcome()
     outcomeBox = box
@@ -95,7 +100,8 @@ private final class Receiving: Sendable {
       let input = open(input, O_RDONLY | O_CLOEXEC)
       let output = open(output, O_WRONLY | O_CLOEXEC)
       var receiver = TargetReceiver(
-        store: store, toolstack: toolstack, input: input, output: output)
+        store: store, toolstack: toolstack, input: input, output: output,
+        available_bytes: { available_bytes })
       let outcome = Result { () throws(Failure) in try receiver.run() }
       close(input)
       close(output)

@@ -40,6 +40,21 @@ struct MadeUpToolstack {
     try writeSmallFile("\(directory.path)/\(name)", text)
   }
 
+  /// Puts a file beside it.
+  func put(_ name: String, _ bytes: [UInt8]) throws {
+    let descriptor = creat("\(directory.path)/\(name)", 0o644)
+    defer { close(descriptor) }
+    guard writeAll(bytes, to: descriptor) else { throw SystemError() }
+  }
+
+  /// A file beside it.
+  func bytes(_ name: String) throws -> [UInt8] {
+    let descriptor = open("\(directory.path)/\(name)", O_RDONLY)
+    guard descriptor >= 0 else { throw SystemError() }
+    defer { close(descriptor) }
+    return readAll(descriptor)
+  }
+
   /// What `xl restore` has read.
   var restored: String { (try? readSmallFile(directory.path + "/restored")) ?? "" }
 
@@ -47,4 +62,14 @@ struct MadeUpToolstack {
   var calls: [String] {
     ((try? readSmallFile(directory.path + "/calls")) ?? "").split(separator: "\n").map(String.init)
   }
+}
+
+/// Everything from here to the end.
+func readAll(_ descriptor: Int32) -> [UInt8] {
+  var bytes: [UInt8] = []
+  var chunk = [UInt8](repeating: 0, count: 1 << 16)
+  while case let count = read(descriptor, &chunk, chunk.count), count > 0 {
+    bytes += chunk[..<count]
+  }
+  return bytes
 }

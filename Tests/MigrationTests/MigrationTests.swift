@@ -2,6 +2,7 @@
 import Console
 import Control
 import Glibc
+import Processes
 import Testing
 
 @testable import Migration
@@ -32,7 +33,8 @@ import Testing
         "info", "domid guest", "restore /proc/self/fd/0", "domid guest",
       ])
     #expect(hosts.target.restored == (1...100000).map { "\($0)\n" }.joined())
-    #expect(report.residual_bytes == UInt64(hosts.target.restored.utf8.count))
+    #expect(report.residual_bytes > UInt64(hosts.target.restored.utf8.count))
+    #expect(report.precopied_pages == 0)
     #expect(report.memory_pages == 32768)
     #expect(report.slots_used == 1200)
     #expect(report.pages_transferred == 1200)
@@ -45,25 +47,63 @@ import Testing
     #expect(hosts.sourceStore[Hosts.guest + "/token"]?.count == 32)
   }
 
-  /// The connection stays, so what unpacks has to be told where the guest ends.
-  @Test(arguments: Compression.allCases)
-  func guestMovesPacked(by compression: Compression) throws {
-    let hosts = try Hosts(source: source(), target: MadeUpToolstack())
-    let (moved, received) = try hosts.migrate(compression: compression)
+  /// Pages that the guest cannot page out go ahead, and only those that it has changed since once more.
+  @Test(arguments: [UInt64(1) << 30, 0])
+  func residentPagesGoAhead(available_bytes: UInt64) throws {
+    let pages = (0..<3000).map { (pfn: UInt64($0 * 2), word: UInt64($0)) }
+    func contents(_ word: UInt64) -> [UInt8] {
+      (0..<512).flatMap { _ in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
+    }
+    let image = MadeUpImage(
+      pages.map { ($0.pfn, contents($0.pfn % 100 == 0 ? 1 << 40 : $0.word)) })
+    let hosts = try Hosts(
+      source: source(save: "exec cat \"$d/image\""),
+      target: MadeUpToolstack(restore: "cat > \"$d/restored\"; echo 9 > \"$d/domain.guest\""))
+    try hosts.source.put("image", image.bytes)
+    let tree = hosts.frames.makeTree(
+      slots: 32768,
+      pages: Dictionary(uniqueKeysWithValues: pages.map { (Int($0.pfn), $0.word) }))
+    // One has been given back since.
+    hosts.frames.release(tree.frames[14]!)
+    hosts.sourceStore.put(
+      Hosts.guest + "/resident",
+      "\(String(tree.root, radix: 16)) \(String(tree.generation, radix: 16))")
+
+    let (moved, received) = try hosts.migrate(available_bytes: available_bytes)
     let report = try moved.get()
     try received.get()
-    #expect(hosts.target.restored == (1...100000).map { "\($0)\n" }.joined())
-    #expect(report.residual_bytes < UInt64(hosts.target.restored.utf8.count))
+    #expect(try hosts.target.bytes("restored") == image.bytes)
+    #expect(hosts.frames.mappedCount == 0)
+    if available_bytes > 0 {
+      #expect(report.precopied_pages == 2999)
+      #expect(report.residual_bytes < 61 * 4096 + 60_000)
+    } else {
+      // The target has no room to keep them.
+      #expect(report.precopied_pages == 0)
+      #expect(report.residual_bytes >= UInt64(image.bytes.count))
+    }
   }
 
-  @Test func restoreFailsPacked() throws {
-    let hosts = try Hosts(
-      source: source(save: "head -c 8000000 /dev/urandom"),
-      target: MadeUpToolstack(restore: "head -c 1000 > /dev/null; echo no such kernel >&2; exit 1"))
-    let (moved, received) = try hosts.migrate(compression: .lz4)
-    #expect(message(moved).contains("no such kernel") && message(moved).contains("runs on here"))
+  @Test(arguments: [
+    ("what", "instead of frame and generation"), ("fff 1", "cannot be read"),
+  ])
+  func residentPagesAreNotToBeHad(root: String, says: String) throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack())
+    hosts.sourceStore.put(Hosts.guest + "/resident", root)
+    let (moved, received) = try hosts.migrate()
+    #expect(message(moved).contains(says) && message(moved).contains("runs on here"))
     #expect(throws: Failure.self) { try received.get() }
-    #expect(!hosts.source.calls.contains { $0.hasPrefix("destroy") })
+    #expect(hosts.sourceStore[Hosts.guest + "/last_request"] == "cancel")
+    #expect(hosts.source.calls == ["domid guest"])
+  }
+
+  @Test func otherVersionIsRefused() throws {
+    let (input, output) = (try Pipe(), try Pipe())
+    printLine("memx-migrate domain=guest memory_mib=64 version=1", to: input.writeEnd)
+    var receiver = TargetReceiver(
+      store: MadeUpStore([:]) { _, _, _ in }, toolstack: try MadeUpToolstack().toolstack,
+      input: input.readEnd, output: output.writeEnd)
+    #expect { try receiver.run() } throws: { "\($0)".contains("another version") }
   }
 
   @Test func targetIsFull() throws {
@@ -88,6 +128,18 @@ import Testing
     #expect(hosts.source.calls == ["domid guest"])
     #expect(hosts.sourceStore[Hosts.guest + "/last_request"] == "cancel")
     #expect(hosts.sourceStore[Hosts.serve + "/region"] == nil)
+  }
+
+  @Test func somebodyElseCancelsThePreparation() throws {
+    let hosts = try Hosts(source: source(), target: MadeUpToolstack(), prepared: "preparing")
+    let store = hosts.sourceStore
+    let (moved, received) = try hosts.migrate(isCancelled: {
+      store.put(Hosts.guest + "/state", "idle")
+      return false
+    })
+    #expect(message(moved).contains("cannot page out") && message(moved).contains("runs on here"))
+    #expect(throws: Failure.self) { try received.get() }
+    #expect(hosts.source.calls == ["domid guest"])
   }
 
   @Test func saveFails() throws {
@@ -181,7 +233,7 @@ import Testing
     let request = MigrationRequest(domain: "guest", channel: ["/bin/sh", "-c", "exit 1"])
     let hosts = try Hosts(source: source(), target: MadeUpToolstack())
     var migration = SourceMigration(
-      request, store: hosts.sourceStore, toolstack: hosts.source.toolstack,
+      request, store: hosts.sourceStore, mapper: hosts.frames, toolstack: hosts.source.toolstack,
       isCancelled: { false }, progress: { _ in })
     #expect(throws: Failure.self) { try migration.run() }
     #expect(hosts.sourceStore[Hosts.guest + "/last_request"] == nil)

@@ -10,7 +10,8 @@ final class TestForeignPages {
   /// Reads the tree as memxd does.
   init(_ tree: GuestFrames.Tree, _ guest: GuestFrames, limit: Int = 1 << 20) throws {
     let read = try FrameTree(
-      root: tree.root, of: guest.domain, generation: tree.generation, limit: limit, mapper: guest)
+      FrameTree.Root(frame: tree.root, generation: tree.generation), of: guest.domain, limit: limit,
+      mapper: guest)
     pages = try ForeignPages(read, mapper: guest)
   }
 

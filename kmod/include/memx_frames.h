@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * The frame tree: how a frozen Xen guest tells its host's memxd which machine
- * frames hold the pages of its slots.
+ * The frame tree: how a Xen guest tells its host which machine frames hold its
+ * pages. Frozen, it tells memxd of the pages of its slots. Before that it tells
+ * memxctl, in a tree of the same form, of the pages that no slot will hold:
+ * there a slot stands for a PFN.
  *
  * This is the only copy. The kernel module includes it and Swift imports it.
  *

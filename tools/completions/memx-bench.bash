@@ -356,6 +356,7 @@ _memx-bench_simulate() {
     # Offer option value completions
     case "${prev}" in
     '--workload')
+        __memx-bench_add_completions -W 'sequential'$'\n''sequential-write'$'\n''quicksort'$'\n''stride'$'\n''zipf'$'\n''hash'$'\n''chase'$'\n''trace'$'\n''hotcold'$'\n''random'
         return
         ;;
     '--trace')

@@ -300,7 +300,7 @@ _memxctl_migrate() {
     repeating_flags=()
     non_repeating_flags=(--json -h --help)
     repeating_options=()
-    non_repeating_options=(--ssh-command --strategy --rate --prepare-limit --compress)
+    non_repeating_options=(--ssh-command --strategy --rate --prepare-limit)
     __memxctl_offer_flags_options 2
 
     # Offer option value completions
@@ -315,10 +315,6 @@ _memxctl_migrate() {
         return
         ;;
     '--prepare-limit')
-        return
-        ;;
-    '--compress')
-        __memxctl_add_completions -W 'lz4'$'\n''zstd'$'\n''gzip'
         return
         ;;
     esac

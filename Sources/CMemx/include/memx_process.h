@@ -10,9 +10,5 @@ int memx_pipe_cloexec(int ends[2]);
 /// Has a pipe hold so many bytes. Its size, or -1 with errno set.
 int memx_pipe_resize(int pipe, int bytes);
 
-/// Moves up to `count` bytes from one descriptor to another, one of which is a pipe, without a copy where the
-/// kernel can. How many were moved, 0 at the end, or -1 with errno set.
-ssize_t memx_splice(int from, int to, size_t count);
-
 /// Has the kernel kill this process when its parent ends. 0, or -1 with errno set.
 int memx_end_with_parent(void);

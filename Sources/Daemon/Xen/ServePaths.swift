@@ -23,13 +23,4 @@ enum ServePaths {
 
   /// The most memory that the domain may have, in KiB; the guest can read it only.
   static func memory(_ domain: Int) -> String { "/local/domain/\(domain)/memory/static-max" }
-
-  /// Reads `MFN GENERATION`, both hexadecimal; nil when it is anything else.
-  static func parse(root text: String) -> (frame: UInt64, generation: UInt64)? {
-    let words = text.split(separator: " ", omittingEmptySubsequences: false)
-    guard words.count == 2, let frame = UInt64(words[0], radix: 16),
-      let generation = UInt64(words[1], radix: 16)
-    else { return nil }
-    return (frame, generation)
-  }
 }

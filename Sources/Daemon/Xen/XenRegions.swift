@@ -194,13 +194,8 @@ package final class XenRegions {
   private func map(
     _ domain: Int, root text: String, limit: Int
   ) throws(StoreError) -> ForeignPages {
-    guard let root = ServePaths.parse(root: text) else {
-      throw StoreError(
-        "the guest says \(text.prefix(40).debugDescription) instead of frame and generation of its tree's"
-          + " root")
-    }
     let tree = try FrameTree(
-      root: root.frame, of: domain, generation: root.generation, limit: limit, mapper: mapper)
+      FrameTree.Root(parsing: text), of: domain, limit: limit, mapper: mapper)
     return try ForeignPages(tree, mapper: mapper)
   }
 

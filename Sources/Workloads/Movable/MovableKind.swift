@@ -2,8 +2,8 @@
 
 /// The programs that can move, by name.
 public enum MovableKind: String, Sendable, CaseIterable {
-  /// Reads pages in order of address, pass after pass.
-  case sequentialRead = "sequential-read"
+  /// Reads pages in order of address, pass after pass: the paper's stress test (section 5.1).
+  case sequentialRead = "sequential"
   /// Rewrites pages in order of address, pass after pass.
   case sequentialWrite = "sequential-write"
   /// ``MovableQuicksort``.
