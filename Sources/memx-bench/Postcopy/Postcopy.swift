@@ -8,18 +8,7 @@ import Processes
 import RMAP
 import Workloads
 
-extension MovableKind: ExpressibleByArgument {
-  /// The kind's own name, but for `sequential`, the paper's stress test as it reads.
-  var workload: String { self == .sequentialRead ? "sequential" : rawValue }
-
-  public init?(argument: String) {
-    guard let kind = Self.allCases.first(where: { $0.workload == argument }) else { return nil }
-    self = kind
-  }
-
-  public static var allValueStrings: [String] { allCases.map(\.workload) }
-  public var defaultValueDescription: String { workload }
-}
+extension MovableKind: ExpressibleByArgument {}
 
 struct Postcopy: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -31,7 +20,7 @@ struct Postcopy: ParsableCommand {
       turns; figures are medians.
 
       Workloads:
-      \(MovableKind.allCases.map { "  \($0.workload): \($0.summary)" }.joined(separator: "\n"))
+      \(MovableKind.allCases.map { "  \($0.rawValue): \($0.summary)" }.joined(separator: "\n"))
 
       Needs root, ip and tc, and memxd beside it. Exit status: 0 verified; 1 wrong data or a run that \
       failed; 64 wrong command line.
@@ -157,7 +146,7 @@ struct Postcopy: ParsableCommand {
 
   /// What the figures go by: sorts and others in several processes by their number.
   private var name: String {
-    var name = workload.workload
+    var name = workload.rawValue
     if let trace {
       name = String(trace.split(separator: "/").last ?? "trace")
       if name.hasSuffix(".trace") { name.removeLast(6) }
@@ -173,7 +162,7 @@ struct Postcopy: ParsableCommand {
         spin: Spin.iterations(us: workUs)),
       processes: processes, trace: try trace.map(readTrace), stopAt: stopAt)
     let pages = try source.pages() * processes
-    let figures = MemoryFigures(parsing: (try? readSmallFile("/proc/meminfo")) ?? "")
+    let figures = MemoryFigures.current
     if let why = Self.refusal(pages: pages, availableBytes: figures.availableBytes) {
       throw RunFailure(why)
     }

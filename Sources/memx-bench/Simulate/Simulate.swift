@@ -15,7 +15,7 @@ struct Simulate: ParsableCommand {
       memory at the server when it begins, and all guests share the server's link.
 
       Workloads:
-      \(MovableKind.allCases.map { "  \($0.simulated): \($0.summary)" }.joined(separator: "\n"))
+      \(MovableKind.allCases.map { "  \($0.rawValue): \($0.summary)" }.joined(separator: "\n"))
 
       Quicksort, hash and chase are run once to see which pages they need, and all guests then run \
       the same; of the others each guest has its own, from its own seed.
@@ -27,7 +27,7 @@ struct Simulate: ParsableCommand {
     "bubble-dual-multi", "streams",
   ].flatMap { [$0, $0 + "+lru"] }.filter { $0 != "demand-only+lru" }
 
-  @Option(help: "What guests run.", transform: MovableKind.init(simulated:))
+  @Option(help: "What guests run.")
   var workload: MovableKind = .sequentialRead
 
   @Option(
@@ -137,7 +137,7 @@ struct Simulate: ParsableCommand {
         throw ValidationError("--strategy \(name) needs --memory of 16G at most")
       }
       if [.quicksort, .hash, .chase].contains(workload) {
-        throw ValidationError("--workload \(workload.simulated) needs --memory of 16G at most")
+        throw ValidationError("--workload \(workload.rawValue) needs --memory of 16G at most")
       }
     }
     for rate in rateMbS where !(1...12_500).contains(rate) {
@@ -178,20 +178,4 @@ struct Simulate: ParsableCommand {
     }
     if !json { for line in table.lines { printLine(line) } }
   }
-}
-
-extension MovableKind {
-  /// `sequential` is the paper's stress test as it reads.
-  init(simulated name: String) throws {
-    guard let kind = Self.allCases.first(where: { $0.simulated == name || $0.rawValue == name })
-    else {
-      throw ValidationError(
-        "'\(name)' is no workload; give one of "
-          + Self.allCases.map(\.simulated).joined(separator: ", "))
-    }
-    self = kind
-  }
-
-  /// What people call it: the kind's own name, but for `sequential`.
-  var simulated: String { self == .sequentialRead ? "sequential" : rawValue }
 }

@@ -102,7 +102,7 @@ struct SimulationBed {
     let found = simulation.run()
     let wall = ContinuousClock.now - start
     let processes = options.processes
-    let name = options.workload.simulated
+    let name = options.workload.rawValue
     return SimulateReport(
       strategy: strategy.description,
       workload: options.workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name,

@@ -69,7 +69,7 @@ struct Swap: ParsableCommand {
   }
 
   func run() throws {
-    let memory = MemoryFigures(parsing: (try? readSmallFile("/proc/meminfo")) ?? "")
+    let memory = MemoryFigures.current
     if !force, let refusal = memory.refusal(of: size.bytes) { try fail(refusal) }
     if memory.swapTotalBytes == 0 {
       printLine("memx-bench: this machine has no swap; this run measures memory alone", to: 2)
