@@ -37,6 +37,12 @@ struct BenchXen: AsyncParsableCommand {
   var stepUs = 0
 
   @Option(
+    help: ArgumentHelp(
+      "Bounds what the network between the hosts carries, 1 to 1000; 0 for as much as it can. Emulated hosts "
+        + "write an image at some 40 MB/s.", valueName: "MB/s"))
+  var rateMbS = 0
+
+  @Option(
     parsing: .upToNextOption, help: "How the guest is moved.")
   var strategy = XenMoveSystem.allCases
 
@@ -64,6 +70,9 @@ struct BenchXen: AsyncParsableCommand {
     guard (0...100_000).contains(stepUs) else {
       throw ValidationError("--step-us \(stepUs) is not allowed; give 0 to 100000")
     }
+    guard (0...1000).contains(rateMbS) else {
+      throw ValidationError("--rate-mb-s \(rateMbS) is not allowed; give 0 to 1000")
+    }
     guard (1...100).contains(runs) else {
       throw ValidationError("--runs \(runs) is not allowed; give 1 to 100")
     }
@@ -75,6 +84,7 @@ struct BenchXen: AsyncParsableCommand {
     benchmark.workingSets = workingSet
     benchmark.accesses = access
     benchmark.step_us = stepUs
+    benchmark.rate_mb_s = rateMbS
     benchmark.systems = strategy
     benchmark.runs = runs
     let chosen = benchmark

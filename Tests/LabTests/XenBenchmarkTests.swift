@@ -26,7 +26,8 @@ struct XenBenchmarkTests {
 
   static func line(_ runs: [XenMoveFigures], failures: [LabError] = []) -> XenBenchmark.Line {
     XenBenchmark.Line(
-      move: move, system: .dualMultiLRU, step_us: 100, kernel: "6.1.0", accelerator: .tcg,
+      move: move, system: .dualMultiLRU, step_us: 100, rate_mb_s: 20, kernel: "6.1.0",
+      accelerator: .tcg,
       measured: runs.map { XenMover.Moved(figures: $0, workingSet_mib: 32) }, failures: failures)
   }
 
@@ -38,10 +39,11 @@ struct XenBenchmarkTests {
   func figures() throws {
     let figures = try Self.figures()
     let expected: [XenMoveFigures.Figure: Double] = [
-      .preparation_ms: 9000, .downtime_ms: 2000, .freeze_ms: 300, .save_ms: 1500, .resume_ms: 7000,
+      .preparation_ms: 9000, .precopy_ms: 1200, .precopied_pages: 17000, .downtime_ms: 2000,
+      .freeze_ms: 300, .save_ms: 1500, .resume_ms: 7000,
       .total_ms: 18000,
       .image_bytes: 9_000_000, .sent_bytes: 14_000_000, .slots_used: 12000,
-      .pages: 2197 + 1000 + 200, .pushed: 1000, .fetched: 200, .network_faults: 150,
+      .pages: 17000 + 2197 + 1000 + 200, .pushed: 1000, .fetched: 200, .network_faults: 150,
       .minor_faults: 850, .network_fault_pct: 15, .longest_wait_us: 51000, .longest_page_ms: 51.2,
     ]
     for figure in XenMoveFigures.Figure.allCases {

@@ -62,9 +62,18 @@ struct GuestServer: Sendable {
 
   /// Waits until so many sessions are open, those of all links together.
   func until(sessions: Int, timeout: Duration = .seconds(60)) async throws {
+    try await until(metric: "memx_link_sessions", "n == \(sessions)", timeout: timeout)
+  }
+
+  /// Waits until a metric, that of all links together, is as wanted.
+  ///
+  /// - Parameter condition: awk's, on `n`.
+  func until(
+    metric: String, _ condition: String, timeout: Duration = .seconds(60)
+  ) async throws {
     try await guest.until(
-      "wget -q -O - http://\(Self.http)/metrics | awk '$1 ~ /^memx_link_sessions[{]/ { n += $2; seen = 1 }"
-        + " END { exit !(seen && n == \(sessions)) }'", timeout: timeout)
+      "wget -q -O - http://\(Self.http)/metrics | awk '$1 ~ /^\(metric)[{]/ { n += $2; seen = 1 }"
+        + " END { exit !(seen && \(condition)) }'", timeout: timeout)
   }
 
   /// The memory that it holds, that of its regions aside, in KiB.

@@ -51,7 +51,7 @@ struct ProgramSet: Sendable {
       File(source: xen.root.appending("usr/bin/xenstore-\($0)"), target: "usr/bin/xenstore-\($0)")
     }
     return ProgramSet(
-      swift: ["memxctl"], products: ["memxd"], small: ["wire"], host: ["tc", "ip", "lz4"],
+      swift: ["memxctl"], products: ["memxd"], small: ["wire"], host: ["tc", "ip"],
       files: tools + store,
       libraries: xen.libraries,
       texts: [

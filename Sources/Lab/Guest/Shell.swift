@@ -37,6 +37,15 @@ extension Shell {
     try await run("until \(condition); do usleep 50000; done", timeout: timeout)
   }
 
+  /// What its kernel thinks that programs could have without swapping.
+  func available_kib() async throws -> Int {
+    let text = try await run("awk '/^MemAvailable/ { print $2 }' /proc/meminfo")
+    guard let available_kib = Int(text) else {
+      throw LabError("MemAvailable is ‘\(text)’, no number")
+    }
+    return available_kib
+  }
+
   /// All kernel messages up to now.
   public func kernelLog() async throws -> String { try await run("dmesg") }
 

@@ -18,7 +18,7 @@ extension Scenario {
 
       let device = try await MemxDevice.swap(on: guest)
       let outcome = try await guest.outcome(
-        Workload.bench("quicksort", size_mib: 224, processes: 2), in: .work,
+        Workload.bench("quicksort", size_mib: 160, processes: 2), in: .work,
         timeout: .seconds(300))
       _ = try Workload.measured(outcome)
       let written = try await device.counter("writes")

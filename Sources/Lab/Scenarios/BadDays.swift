@@ -17,7 +17,7 @@ extension Scenario {
       let lossy = try await MemxDevice.swap(on: guest, link: Netem.link)
       bed.progress.note("10 % loss, duplicates, reordering while swapping")
       try await guest.run(Netem.impair(loss_percent: 10))
-      try await verified(guest, size_mib: 112)
+      try await verified(guest, size_mib: 96)
       let retransmits = try await lossy.counter("retransmits")
       await findings.set("retransmits", .count(retransmits))
       await findings.expect(retransmits > 0, "there were no retransmissions at 10 % loss")
@@ -60,7 +60,7 @@ extension Scenario {
   /// Runs a verified workload, and `event` once it swaps.
   @discardableResult
   static func whileSwapping<R: Sendable>(
-    _ device: MemxDevice, size_mib: Int = 160,
+    _ device: MemxDevice, size_mib: Int = 128,
     _ event: @escaping @Sendable () async throws -> R
   ) async throws -> R {
     try await withThrowingTaskGroup(of: R?.self) { group in

@@ -102,7 +102,7 @@ struct PseudoDevice: Sendable {
     let event: Event
   }
 
-  private static let size_mib = 96
+  private static let size_mib = 64
   private static let group = "/sys/fs/cgroup/work"
 
   let device: MemxDevice

@@ -27,19 +27,34 @@ extension Scenario {
         "a wrong token is not refused")
 
       findings.progress.note("more clients than allowed")
-      async let first = pair.pages("\(bench) --region a --duration 15")
-      async let second = pair.pages("\(bench) --region b --token sesame --duration 15")
+      async let first = pair.pages("\(bench) --region a --duration 600", timeout: .seconds(300))
+      async let second = pair.pages(
+        "\(bench) --region b --token sesame --duration 600", timeout: .seconds(300))
       try await server.until(sessions: 2)
+      try await server.until(sends: 4096)
       let memory_kib = try await server.memory_kib()
-      let refused = try await pair.crowd(16, "\(bench) --region c")
+      let others = try await pair.refusedCrowd(16, "\(bench) --region c")
       await findings.expect(
-        refused == 16, "of 16 clients too many, \(refused) were told that they are")
+        others.isEmpty, "of 16 clients too many some were not told that they are: \(others)")
       let more_kib = try await server.memory_kib() - memory_kib
       await findings.set("memory_of_16_refused_kib", .count(more_kib))
       await findings.expect(
         more_kib < 1024, "16 clients too many have cost the server \(more_kib) KiB")
+      try await pair.client.run("killall -INT memx-bench")
       await findings.check(try await first, "first")
       await findings.check(try await second, "second")
+
+      findings.progress.note("as many clients as allowed, again as soon as they have ended")
+      let restarts = try await pair.client.outcome(
+        """
+        for i in $(seq 10); do
+          memx-bench rmap \(bench) --region a --duration 0.1 &
+          memx-bench rmap \(bench) --region b --token sesame --duration 0.1 || exit 1
+          wait $! || exit 1
+        done
+        """, in: .work, timeout: .seconds(120))
+      await findings.expect(
+        restarts.succeeded, "a client that began again at once: \(restarts.text)")
 
       findings.progress.note("more requests than the server has receives")
       async let crowded = pair.pages("\(bench) --region a --queue-depth 256 --duration 5")

@@ -49,6 +49,8 @@ extension Scenario {
       findings.progress.note("the same region by messages, over both links")
       await findings.check(
         try await pair.pages("\(rdma) --region c --queue-depth 8 --duration 2"), "linear_rdma")
+      // To the other link a region is free when the session of this one has ended.
+      try await server.until(sessions: 0)
       await findings.check(
         try await pair.pages("--link eth0 --region c --queue-depth 8 --duration 2"),
         "linear_ethernet")
@@ -59,6 +61,7 @@ extension Scenario {
         await findings.check(pushes, "pushed_\(link)")
         await findings.expect(
           pushes.pages == 2048, "\(pushes.pages) of 2048 pages were pushed over \(link)")
+        try await server.until(sessions: 0)
       }
 
       findings.progress.note("what the server's device must refuse")

@@ -14,30 +14,82 @@ struct RDMAPair: Sendable {
   ///
   /// - Parameters:
   ///   - memory_mib: the server's memory.
-  ///   - clientMemory_mib: the client's; the same when nil.
+  ///   - clientMemory_mib: the client's, which then has two processors; the same, and one, when nil.
+  ///   - serverProcessors: the server's.
+  ///   - mtu: of both network cards, and so of what RDMA makes of a page: one packet at 9000, four at 1500.
   static func with<R: Sendable>(
-    _ bed: Bed, memory_mib: Int = 256, clientMemory_mib: Int? = nil,
-    _ body: @escaping @Sendable (RDMAPair) async throws -> R
+    _ bed: Bed, memory_mib: Int = 256, clientMemory_mib: Int? = nil, serverProcessors: Int = 1,
+    mtu: Int = 9000, _ body: @escaping @Sendable (RDMAPair) async throws -> R
   ) async throws -> R {
-    try await bed.namespace.addTap("tap1", mtu: 9000)
-    try await bed.namespace.addBridge("br0", joining: ["tap0", "tap1"], mtu: 9000)
-    var machine = Machine(memory_mib: memory_mib, processors: 1)
-    machine.name = "server"
-    var other = machine
-    other.name = "client"
+    var server = serverMachine(memory_mib: memory_mib)
+    var client = clientMachine(memory_mib: memory_mib)
+    server.processors = serverProcessors
+    (server.mtu, client.mtu) = (mtu, mtu)
     if let clientMemory_mib {
-      other.memory_mib = clientMemory_mib
-      other.processors = 2
+      client.memory_mib = clientMemory_mib
+      client.processors = 2
     }
-    other.address = "52:54:00:6d:78:02"
-    other.tap = "tap1"
-    return try await bed.withGuest(machine) { [other] server in
-      try await bed.withGuest(other) { client in
+    try await connect(bed)
+    return try await bed.withGuest(server) { [client] server in
+      try await bed.withGuest(client) { client in
         try await server.rdmaUp("\(address)/24")
         try await client.rdmaUp("10.78.0.2/24")
         return try await body(RDMAPair(server: server, client: client))
       }
     }
+  }
+
+  /// The same with a client that is short of memory.
+  ///
+  /// Linux 6.1 then seldom has two pages in a row for a packet of a page, so there a page goes in four packets; and its
+  /// server has two processors, since one emulated by itself can stall (docs/RDMA.md).
+  static func withSwappingClient<R: Sendable>(
+    _ bed: Bed, memory_mib: Int, clientMemory_mib: Int,
+    _ body: @escaping @Sendable (RDMAPair) async throws -> R
+  ) async throws -> R {
+    let isOld = bed.parts.kernel.series == .v6_1
+    return try await with(
+      bed, memory_mib: memory_mib, clientMemory_mib: clientMemory_mib,
+      serverProcessors: isOld ? 2 : 1, mtu: isOld ? 1500 : 9000, body)
+  }
+
+  /// Boots a client, and one server after the other at the same address: the second knows nothing of the first,
+  /// which goes without a word.
+  static func withRebootedServer(
+    _ bed: Bed, before: @escaping @Sendable (RDMAPair) async throws -> Void,
+    after: @escaping @Sendable (RDMAPair) async throws -> Void
+  ) async throws {
+    try await connect(bed)
+    try await bed.withGuest(clientMachine(memory_mib: 256)) { client in
+      try await client.rdmaUp("10.78.0.2/24")
+      for (name, body) in [("server", before), ("server-rebooted", after)] {
+        var machine = serverMachine(memory_mib: 256)
+        machine.name = name
+        try await bed.withGuest(machine) { server in
+          try await server.rdmaUp("\(address)/24")
+          try await body(RDMAPair(server: server, client: client))
+        }
+      }
+    }
+  }
+
+  private static func connect(_ bed: Bed) async throws {
+    try await bed.namespace.addTap("tap1", mtu: 9000)
+    try await bed.namespace.addBridge("br0", joining: ["tap0", "tap1"], mtu: 9000)
+  }
+
+  private static func serverMachine(memory_mib: Int) -> Machine {
+    var machine = Machine(memory_mib: memory_mib, processors: 1)
+    machine.name = "server"
+    return machine
+  }
+
+  private static func clientMachine(memory_mib: Int) -> Machine {
+    var machine = Machine(memory_mib: memory_mib, processors: 1)
+    machine.name = "client"
+    machine.address = "52:54:00:6d:78:02"
+    machine.tap = "tap1"
+    return machine
   }
 
   /// What `memx-bench rmap --json` says.
@@ -74,17 +126,20 @@ struct RDMAPair: Sendable {
         timeout: timeout))
   }
 
-  /// Runs `memx-bench rmap` many times at once.
+  /// Runs `memx-bench rmap` many times at once, all of which must be told that the server has no place for them.
   ///
-  /// - Returns: how many were told that the server has no place for them.
-  func crowd(_ count: Int, _ arguments: String) async throws -> Int {
-    let said = try await client.run(
+  /// - Returns: what else some of them said, a line each.
+  func refusedCrowd(_ count: Int, _ arguments: String) async throws -> String {
+    try await client.run(
       """
-      for i in $(seq \(count)); do memx-bench rmap \(arguments) 2>&1 & done | \
-        grep -c 'as many sessions as it may have'
-      """, in: .work, timeout: .seconds(120))
-    return Int(said) ?? 0
+      for i in $(seq \(count)); do
+        { said=$(memx-bench rmap \(arguments) 2>&1); echo ${said:-nothing}; } &
+      done | grep -v 'as many sessions as it may have' || true
+      """, in: .work, timeout: .seconds(180))
   }
+
+  /// How many connections a guest has, as a shell command.
+  static let connections = "/programs/bin/rdma resource show qp | grep -c 'type RC'"
 
   /// No queue pair of a connection may be left on either side, once nobody uses any.
   func expectNothingLeft(_ findings: Findings) async throws {

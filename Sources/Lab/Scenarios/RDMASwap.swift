@@ -4,15 +4,17 @@ extension Scenario {
   /// The main job over the second transport, and both transports at one server.
   public static let rdmaSwap = Scenario(
     "rdma/swap",
-    "quicksort on twice a guest's memory over RDMA, another client over Ethernet, verified",
+    "quicksort on as much as a guest's memory over RDMA, a client over Ethernet, verified",
     usesRDMA: true
   ) { bed, findings in
-    let memory_mib = bed.parts.accelerator == .kvm ? 1024 : 128
-    let data_mib = 2 * memory_mib
+    // Emulated, programs have a quarter of the guest's memory; twice all of it was not done in 600 s on a slow day.
+    let (memory_mib, data_mib) = bed.parts.accelerator == .kvm ? (1024, 2048) : (128, 128)
     let swap_mib = 3 * memory_mib
     await findings.set("guest_memory_mib", .count(memory_mib))
     await findings.set("data_mib", .count(data_mib))
-    try await RDMAPair.with(bed, memory_mib: swap_mib + 256, clientMemory_mib: memory_mib) { pair in
+    try await RDMAPair.withSwappingClient(
+      bed, memory_mib: swap_mib + 256, clientMemory_mib: memory_mib
+    ) { pair in
       let server = try await GuestServer.start(
         "--link rdma:rxe0 --link eth0 --region swap:\(swap_mib)M,layout=linear --region other:8M"
           + " --memory \(swap_mib + 8)M --ring-frames 256", in: pair.server)
@@ -22,7 +24,7 @@ extension Scenario {
       async let other = bed.pagesFromHost("--region other --queue-depth 4 --duration 20")
       let sorted = try await pair.client.outcome(
         Workload.bench("quicksort", size_mib: data_mib, processes: 4), in: .work,
-        timeout: .seconds(600))
+        timeout: .seconds(900))
       let measured = try Workload.measured(sorted)
       await findings.set("quicksort_s", .number(measured.time_s))
       await findings.set("fault_p50_us", .number(measured.fault_p50_us))

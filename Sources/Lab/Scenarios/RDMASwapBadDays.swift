@@ -7,7 +7,7 @@ extension Scenario {
     "interfaces down, a cable out, a killed server, a forced detach: the module over RDMA",
     usesRDMA: true
   ) { bed, findings in
-    try await RDMAPair.with(bed, memory_mib: 384, clientMemory_mib: 128) { pair in
+    try await RDMAPair.withSwappingClient(bed, memory_mib: 384, clientMemory_mib: 128) { pair in
       // Memory that outlives the server's program.
       try await pair.server.run("mkdir /run/arena && mount -t tmpfs -o size=192M arena /run/arena")
       let start =

@@ -67,7 +67,7 @@ public struct Scenario: Sendable {
     .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
     .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
     .xenLostSource, .rdmaPages, .rdmaSwap, .rdmaSwapBadDays,
-    .rdmaBadDays, .rdmaPullBack,
+    .rdmaBadDays, .rdmaCrowd, .rdmaPullBack, .rdmaReboot,
   ]
 
   /// How often it is run again when the emulator has made garbage of a guest's flags.

@@ -4,7 +4,7 @@ extension Scenario {
   /// What goes wrong while pages follow the guest, and must cost nothing but time.
   public static let xenBadDays = Scenario(
     xen: "xen/bad-days",
-    "while pages follow a guest: no network for 30 s, memxd killed, a forged attach; then shut down"
+    "a guest of two processors on its way: no network, memxd killed, a forged attach; then shut down"
   ) { bed, findings in
     try await bed.withHosts([XenMachine(number: 1), XenMachine(number: 2)]) { hosts, network in
       let (source, target) = (hosts[0], hosts[1])
@@ -12,7 +12,9 @@ extension Scenario {
         try await host.startMemxd()
         try await host.takeGuests()
       }
-      let guest = try await bed.guest(XenGuest.Configuration(), on: source)
+      let guest = try await bed.guest(XenGuest.Configuration(processors: 2), on: source)
+      let processors = try await guest.run("nproc")
+      await findings.expect(processors == "2", "the guest has \(processors) processors, not 2")
       try await guest.pseudoPaging(timeout_s: 300)
       let memory_kib = try await guest.memory_kib()
       let programs = try await MovedPrograms.start(on: guest, of: bed)

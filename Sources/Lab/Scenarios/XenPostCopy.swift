@@ -48,9 +48,8 @@ extension Scenario {
         after_mib == free_mib, "the source lacks \(free_mib - after_mib) MiB afterwards")
 
       if andBack {
-        bed.progress.note("the guest moves back, packed")
-        let back = try PostCopyReport(
-          try await target.migrate(guest, to: source, "--compress lz4"))
+        bed.progress.note("the guest moves back")
+        let back = try PostCopyReport(try await target.migrate(guest, to: source))
         for (name, value) in back.values { await findings.set("back_\(name)", .count(value)) }
         try await guest.expectWhole(memory_kib: memory_kib, back, findings)
       }

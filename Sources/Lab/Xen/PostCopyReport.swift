@@ -4,11 +4,13 @@ import FoundationEssentials
 /// What `memxctl migrate --json` says at the end of a migration.
 struct PostCopyReport: Decodable, Sendable {
   let preparation_ms: Int
+  let precopy_ms: Int
   let downtime_ms: Int
   let freeze_ms: Int
   let save_ms: Int
   let resume_ms: Int
   let total_ms: Int
+  let precopied_pages: Int
   let residual_bytes: Int
   let slots_used: Int
   let pages_transferred: Int
@@ -35,7 +37,8 @@ struct PostCopyReport: Decodable, Sendable {
     [
       ("downtime_ms", downtime_ms), ("freeze_ms", freeze_ms), ("save_ms", save_ms),
       ("total_ms", total_ms), ("preparation_ms", preparation_ms),
-      ("resume_ms", resume_ms), ("residual_bytes", residual_bytes), ("slots_used", slots_used),
+      ("precopy_ms", precopy_ms), ("resume_ms", resume_ms), ("precopied_pages", precopied_pages),
+      ("residual_bytes", residual_bytes), ("slots_used", slots_used),
       ("pages", pages_transferred), ("pushed", pushed), ("fetched", fetched),
       ("network_faults", network_faults), ("minor_faults", minor_faults), ("unused", unused),
       ("longest_wait_us", longest_wait_us),

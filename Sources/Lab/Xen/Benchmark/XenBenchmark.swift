@@ -21,6 +21,8 @@ public struct XenBenchmark: Sendable {
   /// A page takes a millisecond or so over an emulated link. A program that is in more of a hurry waits for
   /// the link whatever is sent first.
   public var step_us = 0
+  /// What the network between the hosts carries, in 10⁶ bytes a second; 0 for as much as it can.
+  public var rate_mb_s = 0
   /// How it is moved.
   public var systems = XenMoveSystem.allCases
   /// How often each is measured; the median counts.
@@ -42,6 +44,7 @@ public struct XenBenchmark: Sendable {
     public let move: XenMove
     public let system: XenMoveSystem
     public let step_us: Int
+    public let rate_mb_s: Int
     public let kernel: String
     public let accelerator: Accelerator
     /// The size of the program's memory in MiB and the figures of each run that succeeded.
@@ -60,7 +63,7 @@ public struct XenBenchmark: Sendable {
         ("case", .text(move.name)), ("system", .text(system.rawValue)), ("kernel", .text(kernel)),
         ("accelerator", .text(accelerator.rawValue)), ("memory_mib", .count(move.memory_mib)),
         ("working_set", .text(move.workingSet.rawValue)), ("access", .text(move.access.rawValue)),
-        ("step_us", .count(step_us)),
+        ("step_us", .count(step_us)), ("rate_mb_s", .count(rate_mb_s)),
         ("runs", .count(measured.count)),
       ]
       if let figures {
@@ -94,7 +97,8 @@ public struct XenBenchmark: Sendable {
     typealias Figure = XenMoveFigures.Figure
     let figures: [(Figure, title: String, unit: Double, places: Int)] = [
       (.preparation_ms, "prep. s", 1000, 1), (.downtime_ms, "down s", 1000, 1),
-      (.freeze_ms, "freeze s", 1000, 1), (.resume_ms, "resume s", 1000, 1),
+      (.freeze_ms, "freeze s", 1000, 1), (.save_ms, "save s", 1000, 1),
+      (.resume_ms, "resume s", 1000, 1),
       (.total_ms, "total s", 1000, 1),
       (.image_bytes, "image MB", 1e6, 1), (.pages, "pages", 1, 0),
       (.network_faults, "network faults", 1, 0), (.network_fault_pct, "%", 1, 1),
@@ -137,8 +141,9 @@ public struct XenBenchmark: Sendable {
     let largest_mib = memory_mib.max() ?? 0
     try await XenBed.with(lab, series, logs: logs) { bed in
       let machines = [1, 2].map { XenMachine(number: $0, guests_mib: largest_mib + Self.spare_mib) }
-      try await bed.withHosts(machines) { hosts, _ in
+      try await bed.withHosts(machines) { hosts, network in
         for host in hosts {
+          if rate_mb_s > 0 { try await network.bound(host.machine, rate_mb_s: rate_mb_s) }
           try await host.startMemxd()
           try await host.takeGuests()
         }
@@ -152,7 +157,8 @@ public struct XenBenchmark: Sendable {
             bed.progress.note("\(pace.text): \(move.name), \(system.rawValue)")
             func line(_ measured: [XenMover.Moved], _ failures: [LabError]) -> Line {
               Line(
-                move: move, system: system, step_us: step_us, kernel: bed.parts.guestKernel.release,
+                move: move, system: system, step_us: step_us, rate_mb_s: rate_mb_s,
+                kernel: bed.parts.guestKernel.release,
                 accelerator: bed.parts.accelerator, measured: measured, failures: failures)
             }
             do {

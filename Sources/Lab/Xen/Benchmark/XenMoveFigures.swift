@@ -6,6 +6,8 @@ public struct XenMoveFigures: Sendable, Equatable {
   public enum Figure: String, CaseIterable, Sendable {
     /// The guest pages out, and runs.
     case preparation_ms
+    /// Of the preparation, pages were sent ahead; most of it goes on beside the page-out.
+    case precopy_ms
     /// No task of the guest runs.
     case downtime_ms
     /// Of the downtime, what the guest's module took.
@@ -17,13 +19,15 @@ public struct XenMoveFigures: Sendable, Equatable {
     case resume_ms
     /// The three together.
     case total_ms
+    /// Pages that were sent ahead.
+    case precopied_pages
     /// What moved in the downtime.
     case image_bytes
     /// What the source's network card sent meanwhile, protocols included.
     case sent_bytes
     /// Pages in slots when the guest was suspended.
     case slots_used
-    /// Pages that moved until the program had used all of its memory: the image's, and those that followed.
+    /// Pages that moved until the program had used all of its memory: ahead, in the image, and behind.
     case pages
     case pushed
     case fetched
@@ -49,11 +53,14 @@ public struct XenMoveFigures: Sendable, Equatable {
   init(_ report: PostCopyReport, _ counted: MoveCounters, isComplete: Bool, sent_bytes: Int) {
     let faults = counted.network_faults + counted.minor_faults
     var values: [Figure: Double] = [
-      .preparation_ms: Double(report.preparation_ms), .downtime_ms: Double(report.downtime_ms),
+      .preparation_ms: Double(report.preparation_ms), .precopy_ms: Double(report.precopy_ms),
+      .precopied_pages: Double(report.precopied_pages), .downtime_ms: Double(report.downtime_ms),
       .freeze_ms: Double(report.freeze_ms), .save_ms: Double(report.save_ms),
       .image_bytes: Double(report.residual_bytes), .sent_bytes: Double(sent_bytes),
       .slots_used: Double(report.slots_used),
-      .pages: Double(report.residual_bytes / 4096 + counted.pushed_pages + counted.fetched_pages),
+      .pages: Double(
+        report.precopied_pages + report.residual_bytes / 4096 + counted.pushed_pages
+          + counted.fetched_pages),
       .pushed: Double(counted.pushed_pages), .fetched: Double(counted.fetched_pages),
       .network_faults: Double(counted.network_faults),
       .minor_faults: Double(counted.minor_faults),

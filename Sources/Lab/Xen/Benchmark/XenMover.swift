@@ -102,7 +102,7 @@ actor XenMover {
       XenGuest.Configuration(memory_mib: memory_mib), on: hosts[place])
     self.guest = guest
     try await guest.pseudoPaging()
-    available_mib = try await guest.available_mib()
+    available_mib = try await guest.available_kib() >> 10
     return guest
   }
 
@@ -138,13 +138,6 @@ extension XenHost {
 }
 
 extension XenGuest {
-  /// What there is for programs, in MiB.
-  fileprivate func available_mib() async throws -> Int {
-    let text = try await run("awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo")
-    guard let available = Int(text) else { throw LabError("MemAvailable is ‘\(text)’, no number") }
-    return available
-  }
-
   /// Reads the whole device, so that nothing is missing any more.
   fileprivate func fetchAll() async throws {
     try await run(
