@@ -170,8 +170,9 @@ struct RegionTable: RegionStore, ~Copyable {
     transfers[region]?.pointee.remove(slot, count: count)
   }
 
+  /// Frames of another domain are no memory that a client could be let at.
   func memory(_ region: Int) -> UnsafeMutableRawBufferPointer? {
-    pages[region].pointee.linearMemory
+    region < arenaCount ? pages[region].pointee.linearMemory : nil
   }
 
   func status(_ region: Int) -> RegionStatus {

@@ -22,6 +22,7 @@ import Testing
     #expect(client.read(100..<200, expecting: .zeros) == .init(done: 100))
     #expect(client.read(0..<100, expecting: .version(1)) == .init(done: 100))
     #expect(client.read(3000..<3001, expecting: .zeros).refused == [.outOfRange: 1])
+    #expect(client.askForWindow().refused == [.noWindow: 1])
     let report = try bed.wait(for: "the discard") { $0.storedPages == 1900 }
     #expect(report.domain == bed.guest.domain)
     #expect(report.slots == 3000)

@@ -83,10 +83,16 @@ package final class UserClient: @unchecked Sendable {
   }
 
   package func discard(_ slots: Range<UInt64>) -> Tally {
+    ask(.discard, slots.lowerBound, count: slots.count)
+  }
+
+  /// Asks to reach the region's memory directly.
+  package func askForWindow() -> Tally { ask(.window, 0, count: 1) }
+
+  private func ask(_ operation: ClientSession.Operation, _ slot: UInt64, count: Int) -> Tally {
     var completions = Completions()
     _ = session.submit(
-      .discard, slot: slots.lowerBound, count: UInt32(slots.count), buffer: nil, request: 0,
-      now_ns: Self.now_ns())
+      operation, slot: slot, count: UInt32(count), buffer: nil, request: 0, now_ns: Self.now_ns())
     while completions.ended.isEmpty { step(&completions) }
     var tally = Tally()
     tally.add(completions.ended[0].outcome)
