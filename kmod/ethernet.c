@@ -384,6 +384,18 @@ static int memx_ethernet_adopt(struct memx_device *dev,
 	return 0;
 }
 
+/* Whether the server hears shows when it is asked. */
+static int memx_ethernet_aim(struct memx_device *dev, const char *server)
+{
+	u8 address[ETH_ALEN];
+
+	if (strlen(server) != 3 * ETH_ALEN - 1 || !mac_pton(server, address) ||
+	    !is_valid_ether_addr(address))
+		return -EINVAL;
+	ether_addr_copy(dev->server, address);
+	return 0;
+}
+
 static int memx_ethernet_server_name(struct memx_device *dev, char *text,
 				     size_t bytes)
 {
@@ -395,6 +407,7 @@ struct memx_transport memx_ethernet = {
 	.owner = THIS_MODULE,
 	.join = memx_link_join,
 	.leave = memx_link_leave,
+	.aim = memx_ethernet_aim,
 	.is_usable = memx_link_is_usable,
 	.mtu = memx_link_mtu,
 	.adopt = memx_ethernet_adopt,

@@ -437,7 +437,7 @@ enum memx_xen_kind {
  * struct memx_migration - what the host says about a migration
  * @region: the region that memxd at the source serves the pages as
  * @token: its token, NUL-padded
- * @server: memxd's address
+ * @server: memxd's address, as the device's transport writes it
  * @strategy: which page goes next, by name; empty for memxd's choice
  * @rate: the most bytes that may be pushed in a second, 0 for any number
  * @prepare_s: paging out ends after so many seconds
@@ -446,7 +446,7 @@ enum memx_xen_kind {
 struct memx_migration {
 	char region[RMAP_REGION_NAME_BYTES];
 	char token[RMAP_TOKEN_BYTES + 1];
-	u8 server[ETH_ALEN];
+	char server[MEMX_SERVER_NAME_BYTES];
 	char strategy[RMAP_STRATEGY_BYTES + 1];
 	u64 rate;
 	unsigned int prepare_s;
@@ -602,6 +602,9 @@ struct memx_slots;
  *	reason why the link is of no use is an error. Without, memory may be
  *	waiting for this: -EAGAIN when it must come again
  * @leave: take it off; it has no session. Afterwards no message comes
+ * @aim: of a device that has no session: name the server of the next one, and
+ *	see that there is a way to it as far as that can be seen. May sleep. 0;
+ *	-EINVAL for what is no address; or why there is no way
  * @is_usable: can frames be sent, or at least tried?
  * @connect: before an ATTACH: make a connection to the server, unless there is
  *	one that has served no session; may be NULL. 0, -EINTR, -ETIMEDOUT, or
@@ -634,6 +637,7 @@ struct memx_transport {
 	bool is_reliable;
 	int (*join)(struct memx_device *dev, bool wait);
 	void (*leave)(struct memx_device *dev);
+	int (*aim)(struct memx_device *dev, const char *server);
 	bool (*is_usable)(struct memx_device *dev);
 	int (*connect)(struct memx_device *dev, bool interruptible);
 	void (*disconnect)(struct memx_device *dev);

@@ -153,6 +153,13 @@ void memx_pseudo_prepare(struct memx_device *dev,
 				   memx_slots_missing(dev));
 		return;
 	}
+	ret = dev->transport->aim(dev, migration->server);
+	if (ret) {
+		memx_pseudo_refuse(dev, "no way over %s to the server %s: error %d",
+				   dev->transport->name, migration->server,
+				   ret);
+		return;
+	}
 	memx_xenstore_remove("error");
 	memx_xenstore_remove("resident");
 	pseudo->migration = *migration;

@@ -33,6 +33,25 @@ static void memx_rdma_free(struct memx_device *dev)
 	kfree(rdma);
 }
 
+/* The server that the link names; none if a migration is to name it. */
+static int memx_rdma_parse_link(struct memx_rdma *rdma)
+{
+	const struct memx_params *params = &rdma->dev->params;
+	const char *name = strchr(params->link, ':') + 1;
+
+	if (!params->region[0]) {
+		if (!*name)
+			return 0;
+		pr_err("memx: attach: mode=pseudo goes with link=rdma: alone; the server is named by the host, at each migration\n");
+		return -EINVAL;
+	}
+	if (!memx_rdma_parse(name, &rdma->server))
+		return 0;
+	pr_err("memx: attach: link must be rdma:ADDRESS or rdma:ADDRESS:PORT, as rdma:192.0.2.1 or rdma:[2001:db8::1]:%d\n",
+	       RMAP_RDMA_PORT);
+	return -EINVAL;
+}
+
 static int memx_rdma_join(struct memx_device *dev, bool wait)
 {
 	struct memx_rdma *rdma;
@@ -54,7 +73,7 @@ static int memx_rdma_join(struct memx_device *dev, bool wait)
 		return -ENOMEM;
 	rdma->dev = dev;
 	dev->transport_data = rdma;
-	ret = memx_rdma_parse(dev->params.link, &rdma->server);
+	ret = memx_rdma_parse_link(rdma);
 	if (!ret)
 		ret = memx_rdma_frames_create(rdma);
 	if (ret)
@@ -66,6 +85,22 @@ static void memx_rdma_leave(struct memx_device *dev)
 {
 	memx_rdma_end(memx_rdma_of(dev));
 	memx_rdma_free(dev);
+}
+
+/*
+ * A guest that runs on another host already would learn too late that it cannot
+ * reach its pages, so a connection is made, and ended.
+ */
+static int memx_rdma_aim(struct memx_device *dev, const char *server)
+{
+	int ret = memx_rdma_parse(server, &memx_rdma_of(dev)->server);
+
+	if (ret)
+		return ret;
+	ret = memx_rdma_connect(dev, true);
+	if (!ret)
+		memx_rdma_disconnect(dev);
+	return ret;
 }
 
 /* Whether there is a way to the server shows when it is asked for. */
@@ -89,7 +124,11 @@ static int memx_rdma_adopt(struct memx_device *dev,
 static int memx_rdma_server_name(struct memx_device *dev, char *text,
 				 size_t bytes)
 {
-	return scnprintf(text, bytes, "%pISpc", &memx_rdma_of(dev)->server);
+	const struct memx_rdma *rdma = memx_rdma_of(dev);
+
+	if (rdma->server.ss_family == AF_UNSPEC)
+		return scnprintf(text, bytes, "none");
+	return scnprintf(text, bytes, "%pISpc", &rdma->server);
 }
 
 static struct memx_transport memx_rdma_transport = {
@@ -98,6 +137,7 @@ static struct memx_transport memx_rdma_transport = {
 	.is_reliable = true,
 	.join = memx_rdma_join,
 	.leave = memx_rdma_leave,
+	.aim = memx_rdma_aim,
 	.is_usable = memx_rdma_is_usable,
 	.connect = memx_rdma_connect,
 	.disconnect = memx_rdma_disconnect,

@@ -94,7 +94,7 @@ struct memx_rdma_window {
 /**
  * struct memx_rdma - a device's end of a connection, and all that it needs
  * @dev: the device
- * @server: the server's address
+ * @server: the server's address; of no family until the device is aimed at one
  * @send_lock: protects @free, @used and @is_starved; softirqs off
  * @free: sends
  * @used: sends that are not free
@@ -158,7 +158,7 @@ static inline struct memx_rdma *memx_rdma_of(struct memx_device *dev)
 }
 
 /* rdma_address.c */
-int memx_rdma_parse(const char *link, struct sockaddr_storage *server);
+int memx_rdma_parse(const char *name, struct sockaddr_storage *server);
 int memx_rdma_source(const struct memx_rdma *rdma,
 		     struct sockaddr_storage *source);
 

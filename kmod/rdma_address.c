@@ -15,25 +15,24 @@
 #include "rdma.h"
 
 /**
- * memx_rdma_parse - read a link's name
- * @link: rdma:ADDRESS or rdma:ADDRESS:PORT; an IPv6 address in brackets if a
- *	port follows
+ * memx_rdma_parse - read a server's address
+ * @name: ADDRESS or ADDRESS:PORT; an IPv6 address in brackets if a port follows
  * @server: the address
  *
  * Return: 0 or -EINVAL.
  */
-int memx_rdma_parse(const char *link, struct sockaddr_storage *server)
+int memx_rdma_parse(const char *name, struct sockaddr_storage *server)
 {
 	char text[MEMX_LINK_BYTES], *host, *port, *end;
 
-	strscpy(text, strchr(link, ':') + 1, sizeof(text));
+	strscpy(text, name, sizeof(text));
 	host = text;
 	port = strchr(host, ':');
 	if (*host == '[') {
 		host++;
 		end = strchr(host, ']');
 		if (!end || (end[1] && end[1] != ':'))
-			goto bad;
+			return -EINVAL;
 		port = end[1] ? end + 1 : NULL;
 		*end = '\0';
 	} else if (port && strchr(port + 1, ':')) {
@@ -42,13 +41,10 @@ int memx_rdma_parse(const char *link, struct sockaddr_storage *server)
 	}
 	if (port)
 		*port++ = '\0';
-	if (!inet_pton_with_scope(&init_net, AF_UNSPEC, host,
-				  port ?: __stringify(RMAP_RDMA_PORT), server))
-		return 0;
-bad:
-	pr_err("memx: attach: link must be rdma:ADDRESS or rdma:ADDRESS:PORT, as rdma:192.0.2.1 or rdma:[2001:db8::1]:%d\n",
-	       RMAP_RDMA_PORT);
-	return -EINVAL;
+	if (inet_pton_with_scope(&init_net, AF_UNSPEC, host,
+				 port ?: __stringify(RMAP_RDMA_PORT), server))
+		return -EINVAL;
+	return 0;
 }
 
 /* The address that a GID stands for; false for one that stands for none. */

@@ -747,7 +747,7 @@ void memx_session_close(struct memx_device *dev)
 /**
  * memx_session_start - look for the server of a migration
  * @dev: the device, in MEMX_IDLE
- * @migration: which server, and which region of it
+ * @migration: which region of the server that its transport was aimed at
  */
 void memx_session_start(struct memx_device *dev,
 			const struct memx_migration *migration)
@@ -756,7 +756,6 @@ void memx_session_start(struct memx_device *dev,
 	if (dev->state == MEMX_IDLE) {
 		memcpy(dev->region, migration->region, sizeof(dev->region));
 		memcpy(dev->token, migration->token, sizeof(dev->token));
-		ether_addr_copy(dev->server, migration->server);
 		dev->incarnation = migration->incarnation;
 		dev->tries = (struct memx_tries) {};
 		dev->unanswered_ns = ktime_get_ns();

@@ -20,7 +20,8 @@ static ssize_t attach_show(memx_class_const struct class *class,
 		"  [queue_depth=1..%d] [mtu=%d..%d] [timeout_s=1..%d] [id=N]\n"
 		"Without server= any server that has the region is found.\n"
 		"Over RDMA: link=rdma:ADDRESS[:PORT] [device=NAME] [ib_port=N] [gid_index=N]\n"
-		"For pseudo-paging: mode=pseudo, with region= or size=.\n"
+		"For pseudo-paging: mode=pseudo, with region= or size=; without a region,\n"
+		"link=rdma: alone has pages follow a migration over RDMA.\n"
 		"To detach: echo 1 > /sys/block/memxN/memx/detach\n",
 		RMAP_MAX_QUEUE_DEPTH, RMAP_MIN_MTU, RMAP_MAX_MTU,
 		MEMX_MAX_TIMEOUT_S);

@@ -81,7 +81,6 @@ static int memx_xenstore_number(const char *key, u64 most, u64 *number)
 /* Return the name of a key that makes no sense, or NULL. */
 static const char *memx_xenstore_parameters(struct memx_migration *migration)
 {
-	char server[3 * ETH_ALEN];
 	u64 prepare_s = MEMX_PREPARE_DEFAULT_S;
 
 	memset(migration, 0, sizeof(*migration));
@@ -92,9 +91,8 @@ static const char *memx_xenstore_parameters(struct memx_migration *migration)
 	if (memx_xenstore_read("token", migration->token,
 			       sizeof(migration->token)))
 		return "token";
-	if (memx_xenstore_read("server", server, sizeof(server)) ||
-	    !mac_pton(server, migration->server) ||
-	    !is_valid_ether_addr(migration->server))
+	if (memx_xenstore_read("server", migration->server,
+			       sizeof(migration->server)))
 		return "server";
 	if (memx_xenstore_read("strategy", migration->strategy,
 			       sizeof(migration->strategy)))
@@ -162,6 +160,7 @@ void memx_xenstore_introduce(struct memx_device *dev)
 {
 	memx_xenstore_write("version", "%d", MEMX_XENSTORE_VERSION);
 	memx_xenstore_write("slots", "%llu", dev->slots);
+	memx_xenstore_write("transport", "%s", dev->transport->name);
 }
 
 /**

@@ -28,8 +28,12 @@ extension Word {
   /// What stands in front of a server's address that is reached over RDMA.
   static let rdmaPrefix = "rdma:"
 
-  /// `rdma:ADDRESS[:PORT]`: the IP address of a server, of version 6 in brackets when a port follows.
+  /// `rdma:` alone: over RDMA, to the server that a migration will name.
+  public static let rdmaAlone = rdmaPrefix
+
+  /// `rdma:ADDRESS[:PORT]`: the IP address of a server, of version 6 in brackets when a port follows; or `rdma:` alone.
   static func rdmaLink(_ text: String) throws(InvalidWord) -> String {
+    guard text != rdmaAlone else { return text }
     let place = text.dropFirst(rdmaPrefix.count)
     var host = place
     var port: Substring?

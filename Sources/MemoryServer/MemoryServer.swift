@@ -180,6 +180,13 @@ public final class MemoryServer: Sendable {
       .flatMap { $0.isEmpty ? nil : $0 }
   }
 
+  /// Where guests that are migrated reach it, by transport as the module names it: `ethernet`, and `rdma` with
+  /// `ADDRESS[:PORT]` of the first device that it serves on. What is not known yet is missing.
+  public var addresses: [String: String] {
+    let device = engines.lazy.compactMap { $0 as? VerbsEngine }.first
+    return ["ethernet": ethernetAddress, "rdma": device?.clientAddress].compactMapValues { $0 }
+  }
+
   /// What each engine has done.
   public var engineReports: [EngineReport] { engines.map(\.current) }
 

@@ -56,6 +56,13 @@ final class VerbsEngine: Engine {
 
   var current: EngineReport { report.withLock { $0 } }
 
+  /// Where clients connect; nil until that is known.
+  var clientAddress: String? {
+    var known = address
+    known.host = current.address
+    return known.host.isEmpty ? nil : known.description
+  }
+
   func stop() {
     stopping.store(true, ordering: .releasing)
     memx_wake(wakeDescriptor)

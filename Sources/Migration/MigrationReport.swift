@@ -5,6 +5,8 @@ import Console
 public struct MigrationReport: Sendable, Equatable {
   /// The domain's name.
   public var domain = ""
+  /// What its pages follow over, as the module names it.
+  public var transport = "ethernet"
   /// Of the domain, before it moved.
   public var memory_pages: UInt64 = 0
   /// From the beginning of the page-out to the suspension; the guest runs.
@@ -56,6 +58,7 @@ public struct MigrationReport: Sendable, Equatable {
     var object = JSONLine()
     object.add("event", "migrated")
     object.add("domain", domain)
+    object.add("transport", transport)
     for (name, value, _) in rows { object.add(name, value) }
     object.add("network_fault_pct", network_fault_percent, places: 3)
     return object

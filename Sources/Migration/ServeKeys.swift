@@ -3,8 +3,10 @@ import Processes
 
 /// What dom0's memxd is to serve for a domain, and what it says of that.
 struct ServeKeys {
-  /// Where memxd says at which address it serves.
-  static let server = "/local/domain/0/memx/server"
+  /// Where memxd says at which address it serves over a transport, by the module's name of that.
+  static func server(_ transport: String) -> String {
+    "/local/domain/0/memx/server/\(transport)"
+  }
 
   private let store: Store
   let path: String

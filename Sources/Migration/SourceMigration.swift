@@ -66,13 +66,10 @@ public struct SourceMigration {
     return report
   }
 
-  /// - Returns: the address at which memxd serves.
+  /// - Returns: the address at which memxd serves, over the transport that the guest's module uses.
   private mutating func check() throws(Failure) -> String {
     do throws(RunFailure) {
       domain = try toolstack.domain(request.domain)
-      guard let server = try store.read(ServeKeys.server) else {
-        throw RunFailure("no memxd serves Xen guests on this host; start one with: memxd --xen")
-      }
       guard let version = try guest.text("version") else {
         throw RunFailure(
           "\(request.domain) has no pseudo-paging device; in the guest: modprobe memx, and "
@@ -82,6 +79,12 @@ public struct SourceMigration {
         throw RunFailure(
           "the module in \(request.domain) speaks version \(version), this program version 1; "
             + "install the same version of memx")
+      }
+      report.transport = try guest.text("transport") ?? report.transport
+      guard let server = try store.read(ServeKeys.server(report.transport)) else {
+        throw RunFailure(
+          "no memxd serves Xen guests over \(report.transport) on this host; start one with: memxd "
+            + "--xen --link " + (report.transport == "rdma" ? "rdma:ADDRESS" : "INTERFACE"))
       }
       guard let state = try guest.state(), state.isAtRest else {
         throw RunFailure("\(request.domain) is being migrated already")

@@ -16,7 +16,7 @@ struct Attach: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Network interface towards the server, or rdma:ADDRESS[:PORT] for a server over RDMA (default "
-        + "port: 34997).", valueName: "link"),
+        + "port: 34997); with --pseudo, rdma: alone.", valueName: "link"),
     completion: .shellCommand("ls /sys/class/net"), transform: Word.link)
   var link: String
 
@@ -132,7 +132,13 @@ struct Attach: ParsableCommand {
       throw ValidationError(
         "--server and --token belong to a region; memxctl migrate gives --pseudo its own")
     }
-    let isRDMA = link.hasPrefix("rdma:")
+    let isRDMA = link.hasPrefix(Word.rdmaAlone)
+    if isRDMA, pseudo != (link == Word.rdmaAlone) {
+      throw ValidationError(
+        pseudo
+          ? "--pseudo goes with --link rdma: alone; each migration names the server"
+          : "--link rdma: names no server; give its address, such as rdma:192.0.2.1")
+    }
     if isRDMA, server != nil {
       throw ValidationError("--server is for Ethernet; --link rdma:ADDRESS names the server")
     }

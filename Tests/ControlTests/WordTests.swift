@@ -27,12 +27,12 @@ import Testing
 
   @Test(arguments: [
     "eth0", "enp0s31f6", "vlan.100", "rdma:192.0.2.1", "rdma:192.0.2.1:7", "rdma:2001:db8::1",
-    "rdma:[2001:db8::1]", "rdma:[2001:db8::1]:34997",
+    "rdma:[2001:db8::1]", "rdma:[2001:db8::1]:34997", "rdma:",
   ])
   func links(text: String) throws { #expect(try Word.link(text) == text) }
 
   @Test(arguments: [
-    "", "..", "a/b", "a:1", "a b", "abcdefghijklmnop", "rdma:", "rdma:mlx5_0", "rdma:192.0.2.1:",
+    "", "..", "a/b", "a:1", "a b", "abcdefghijklmnop", "rdma:mlx5_0", "rdma:192.0.2.1:",
     "rdma:192.0.2.1:0", "rdma:192.0.2.1:65536", "rdma:192.0.2.1:+1", "rdma:[2001:db8::1",
     "rdma:[2001:db8::1]1", "rdma:192.0.2.1 x", "rdma::1:",
   ])

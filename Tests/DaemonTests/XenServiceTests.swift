@@ -22,7 +22,7 @@ import Xen
     }
   }
 
-  private static let server = "/local/domain/0/memx/server"
+  private static let server = "/local/domain/0/memx/server/ethernet"
 
   private func wait(for what: String, _ isSo: () -> Bool) async throws {
     let end = Date(timeIntervalSinceNow: 10)

@@ -37,7 +37,8 @@ struct LabTests {
     plays(on: .v6_1, .xenRefusals, .attach)
     + plays(
       on: .v6_12,
-      .xenLostSource, .lostMemory, .pullBackLost, .rdmaSwapBadDays, .rdmaPullBack, .rdmaReboot)
+      .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaSwapBadDays, .rdmaPullBack,
+      .rdmaReboot)
     + plays(on: .v6_1, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
     + plays(on: .v6_12, .pressure)
 

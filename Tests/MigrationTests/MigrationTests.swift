@@ -216,7 +216,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("/local/domain/0/memx/server", nil, "memxd --xen"),
+    ("/local/domain/0/memx/server/ethernet", nil, "memxd --xen --link INTERFACE"),
+    (Hosts.guest + "/transport", "rdma", "memxd --xen --link rdma:ADDRESS"),
     (Hosts.guest + "/version", nil, "no pseudo-paging device"),
     (Hosts.guest + "/version", "2", "same version"),
     (Hosts.guest + "/state", "postcopy", "being migrated already"),

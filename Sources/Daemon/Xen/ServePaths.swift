@@ -2,7 +2,7 @@
 
 /// Where in XenStore `memxctl`, memxd and a guest's module meet.
 enum ServePaths {
-  /// The address at which memxd serves.
+  /// The addresses at which memxd serves, a key for each transport (`MemoryServer.addresses`).
   static let server = "/local/domain/0/memx/server"
   /// A directory for each domain that is to be served.
   static let serve = "/local/domain/0/memx/serve"

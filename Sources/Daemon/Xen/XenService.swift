@@ -9,7 +9,7 @@ import ServiceLifecycle
 import Synchronization
 import Xen
 
-/// Lives in dom0: says in XenStore at which address memxd serves, and keeps ``XenRegions`` at work, in a thread of
+/// Lives in dom0: says in XenStore at which addresses memxd serves, and keeps ``XenRegions`` at work, in a thread of
 /// its own because XenStore's library blocks.
 package final class XenService: Service {
   /// How long to wait before XenStore is tried again.
@@ -102,14 +102,14 @@ package final class XenService: Service {
   private func serve(
     _ store: any TransactionalXenStore, _ regions: XenRegions
   ) throws(XenError) {
-    var published: String?
+    var published: [String: String] = [:]
     while !shouldEnd {
-      if let address = server.ethernetAddress, address != published {
-        try store.write(ServePaths.server, address)
-        published = address
+      for (transport, address) in server.addresses where published[transport] != address {
+        try store.write("\(ServePaths.server)/\(transport)", address)
+        published[transport] = address
       }
       let patience_ms = min(
-        regions.patience_ms, published == nil ? Self.address_ms : Self.check_ms)
+        regions.patience_ms, published.isEmpty ? Self.address_ms : Self.check_ms)
       var event = try store.waitForEvent(timeout_ms: patience_ms, wake: wake)
       while let next = event {
         try regions.take(next)

@@ -29,7 +29,7 @@ struct ProgramSet: Sendable {
   /// What scenarios run in guests.
   static let guest = ProgramSet(
     swift: ["memx-bench", "memxctl"], small: ["holding", "pulse", "sweep"],
-    host: ["busybox", "tc", "ip", "sort", "stress-ng", "nbd-client", "openssl", "base64"])
+    host: ["busybox", "tc", "ip", "rdma", "sort", "stress-ng", "nbd-client", "openssl", "base64"])
 
   /// What scenarios run in guests with RDMA.
   static let rdma = {
@@ -51,8 +51,8 @@ struct ProgramSet: Sendable {
       File(source: xen.root.appending("usr/bin/xenstore-\($0)"), target: "usr/bin/xenstore-\($0)")
     }
     return ProgramSet(
-      swift: ["memxctl"], products: ["memxd"], small: ["wire"], host: ["tc", "ip"],
-      files: tools + store,
+      swift: ["memxctl"], products: ["memxd"], small: ["wire"], host: ["tc", "ip", "rdma"],
+      files: tools + store + RDMAParts.files,
       libraries: xen.libraries,
       texts: [
         "etc/xen/xl.conf": Dom0.configuration,

@@ -9,8 +9,8 @@ enum RDMAParts {
   ]
   /// What memx over RDMA is compared with, loaded where that is done.
   static let peers = ["nvme-rdma", "nvmet-rdma"]
-  /// Programs of the distribution.
-  static let programs = ["rdma", "ib_read_lat", "ib_read_bw"]
+  /// Programs of the distribution, beside `rdma`, that RDMA is measured with.
+  static let programs = ["ib_read_lat", "ib_read_bw"]
 
   /// Libraries that are opened by name at run time, so that no program names them, and what has libibverbs find its driver.
   static let files: [ProgramSet.File] = {
@@ -25,18 +25,25 @@ enum RDMAParts {
   }()
 }
 
+extension Shell {
+  /// Gives a network interface an RDMA device, `rxe0`.
+  func addSoftRoCE(to interface: String) async throws {
+    try await run(
+      """
+      for module in \(RDMAParts.modules.joined(separator: " ")); do modprobe $module || exit 1; done
+      /programs/bin/rdma link add rxe0 type rxe netdev \(interface)
+      until [ -c /dev/infiniband/uverbs0 -a -c /dev/infiniband/rdma_cm ]; do usleep 10000; done
+      """)
+  }
+}
+
 extension Guest {
   /// Gives the network card an address and an RDMA device, `rxe0`.
   ///
   /// - Parameter address: with the length of its prefix.
   public func rdmaUp(_ address: String) async throws {
     try await linkUp()
-    try await run(
-      """
-      for module in \(RDMAParts.modules.joined(separator: " ")); do modprobe $module || exit 1; done
-      /programs/bin/ip addr add \(address) dev eth0
-      /programs/bin/rdma link add rxe0 type rxe netdev eth0
-      until [ -c /dev/infiniband/uverbs0 -a -c /dev/infiniband/rdma_cm ]; do usleep 10000; done
-      """)
+    try await run("/programs/bin/ip addr add \(address) dev eth0")
+    try await addSoftRoCE(to: "eth0")
   }
 }

@@ -22,8 +22,8 @@ enum Role: String, Sendable {
     case .rdma: Role.guest.modules + RDMAParts.modules + RDMAParts.peers
     case .dom0:
       ["virtio_pci", "virtio_net", "virtio_console", "virtio_blk", "ext4", "crc32c_generic"]
-        + Dom0.modules
-    case .xenGuest: XenGuest.modules
+        + Dom0.modules + RDMAParts.modules
+    case .xenGuest: XenGuest.modules + RDMAParts.modules
     }
   }
 }

@@ -65,8 +65,8 @@ public struct Scenario: Sendable {
   /// All scenarios.
   public static let all: [Scenario] = [
     .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
-    .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRefusals, .xenBadDays,
-    .xenLostSource, .rdmaPages, .rdmaSwap, .rdmaSwapBadDays,
+    .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRDMA, .xenRefusals,
+    .xenBadDays, .xenLostSource, .rdmaPages, .rdmaSwap, .rdmaSwapBadDays,
     .rdmaBadDays, .rdmaCrowd, .rdmaPullBack, .rdmaReboot,
   ]
 

@@ -16,22 +16,33 @@ extension Scenario {
     try await postCopy(bed, findings, andBack: true)
   }
 
+  /// The same one way, with an RDMA device in each dom0 and in the guest.
+  public static let xenRDMA = Scenario(
+    xen: "xen/rdma",
+    "a guest at work moves between two Xen hosts, and its pages follow over RDMA, verified"
+  ) { bed, findings in
+    try await postCopy(bed, findings, andBack: false, overRDMA: true)
+  }
+
   private static func postCopy(
-    _ bed: XenBed, _ findings: Findings, andBack: Bool
+    _ bed: XenBed, _ findings: Findings, andBack: Bool, overRDMA: Bool = false
   ) async throws {
     try await bed.withHosts([XenMachine(number: 1), XenMachine(number: 2)]) { hosts, _ in
       let (source, target) = (hosts[0], hosts[1])
       for host in hosts {
-        try await host.startMemxd()
+        try await host.startMemxd(rdma: overRDMA)
         try await host.takeGuests()
       }
       let free_mib = try await source.free_mib()
-      let guest = try await bed.guest(XenGuest.Configuration(), on: source)
-      try await guest.pseudoPaging()
+      var configuration = XenGuest.Configuration()
+      if overRDMA { configuration.kernelWords.append(XenGuest.Configuration.rdma) }
+      let guest = try await bed.guest(configuration, on: source)
+      try await guest.pseudoPaging(link: overRDMA ? "rdma:" : "eth0")
       let memory_kib = try await guest.memory_kib()
       bed.progress.note("quicksort, a heartbeat and a server in the guest: starting")
       let programs = try await MovedPrograms.start(on: guest, of: bed)
 
+      if overRDMA { try await source.expectNoWay(for: guest, to: target, findings) }
       bed.progress.note("the guest moves to \(target.machine.name)")
       let there = try PostCopyReport(try await source.migrate(guest, to: target))
       bed.progress.note(
@@ -57,5 +68,22 @@ extension Scenario {
       try await programs.finish(findings)
       try await guest.powerOff(on: andBack ? source : target)
     }
+  }
+}
+
+extension XenHost {
+  /// A guest that cannot reach its pages over RDMA must not move.
+  fileprivate func expectNoWay(
+    for guest: XenGuest, to target: XenHost, _ findings: Findings
+  ) async throws {
+    let address = "/local/domain/0/memx/server/rdma"
+    let right = try await run("xenstore-read \(address)")
+    // Nobody's.
+    try await run("xenstore-write \(address) 10.77.0.99")
+    let outcome = try await migrate(guest, to: target)
+    await findings.expect(
+      !outcome.succeeded && outcome.output.contains("no way over rdma to the server 10.77.0.99"),
+      "memxctl migrate ended with \(outcome.code) ‘\(outcome.text)’ without a way to the pages")
+    try await run("xenstore-write \(address) \(right)")
   }
 }

@@ -20,10 +20,10 @@ extension Scenario {
         await findings.expect(there.count == 1, "\(why): the guest is not at the source")
       }
 
-      try await refused("memxd --xen", "no memxd at the source")
-      try await source.startMemxd()
       try await refused("memxctl attach --pseudo", "a guest without the module")
       try await guest.pseudoPaging()
+      try await refused("memxd --xen", "no memxd at the source")
+      try await source.startMemxd()
       try await refused("nothing at the target answers", "nothing listens at the target")
       try await target.takeGuests()
       let memory_kib = try await guest.memory_kib()

@@ -6,10 +6,13 @@ extension XenGuest {
 
   /// Loads memx.ko, and has the guest swap to a pseudo-paging device.
   ///
-  /// - Parameter timeout_s: how long a page may be on its way.
-  func pseudoPaging(timeout_s: Int = 120) async throws {
-    try await run(
-      "modprobe memx && memxctl attach --pseudo --link eth0 --swap --timeout \(timeout_s)")
+  /// - Parameters:
+  ///   - link: over which its pages follow it; `rdma:` for RDMA.
+  ///   - timeout_s: how long a page may be on its way.
+  func pseudoPaging(link: String = "eth0", timeout_s: Int = 120) async throws {
+    let modules = link == "eth0" ? ["memx"] : ["memx", "memx_rdma"]
+    for module in modules { try await run("modprobe \(module)") }
+    try await run("memxctl attach --pseudo --link \(link) --swap --timeout \(timeout_s)")
   }
 
   /// Where its module writes in XenStore, for a shell in dom0.

@@ -7,17 +7,21 @@ extension XenHost {
 
   /// Starts `memxd --xen` on the bridge, and waits until it has told guests' hosts where it is.
   ///
+  /// - Parameter rdma: also over RDMA.
   /// - Throws: ``LabError`` with the end of its log when it does not get there in time.
-  func startMemxd() async throws {
+  func startMemxd(rdma: Bool = false) async throws {
+    if rdma { try await addSoftRoCE(to: Dom0.bridge) }
+    let links =
+      [Dom0.bridge] + (rdma ? ["rdma:\(machine.address)"] : [])
     try await run(
       """
-      memxd --link \(Dom0.bridge) --xen --memory 16M >> \(Self.memxdLog) 2>&1 &
+      memxd \(links.map { "--link \($0)" }.joined(separator: " ")) --xen --memory 16M >> \(Self.memxdLog) 2>&1 &
       echo $! > /run/memxd.pid
       """)
     let told = try await outcome(
       """
       n=0
-      until xenstore-exists /local/domain/0/memx/server; do
+      until xenstore-exists /local/domain/0/memx/server/\(rdma ? "rdma" : "ethernet"); do
         usleep 100000
         [ -e /proc/$(cat /run/memxd.pid) ] && [ $((n += 1)) -lt 600 ] || exit 1
       done

@@ -17,6 +17,9 @@ public final class XenGuest: Shell {
     /// Words added to the kernel's command line.
     public var kernelWords: [String] = []
 
+    /// The word that has it get an RDMA device, for which `pseudoPaging(link:)` can be `rdma:`.
+    static let rdma = "lab_rdma=yes"
+
     public init(memory_mib: Int = 192, processors: Int = 1) {
       self.memory_mib = memory_mib
       self.processors = processors
@@ -74,6 +77,12 @@ public final class XenGuest: Shell {
     until [ -e /sys/class/net/eth0 ]; do usleep 10000; done
     ip link set eth0 mtu 9000 up
     ip addr add $lab_address/24 dev eth0
+    if [ -n "$lab_rdma" ]; then
+      for module in \(RDMAParts.modules.joined(separator: " ")); do modprobe -q $module; done
+      /programs/bin/rdma link add rxe0 type rxe netdev eth0
+    else
+      find /lib/modules -name 'memx_rdma.ko' | xargs rm
+    fi
     find /lib/modules -name modules.order -o -name '*.ko' ! -name 'memx*' | xargs rm
     ln -sf /programs/bin/busybox /bin/busybox
     exec /programs/bin/busybox sh -c "nc -ll -p \(port) -e sh -c 'exec memx-agent 3<&0'; poweroff -f"

@@ -39,7 +39,7 @@ extension Lab {
         try await bootDisk(
           vmlinux: try await uncompressed.file(of: guest),
           ramdisk: try await ramdisk(
-            of: .xenGuest, for: guest, modules: try await modules(for: guest))),
+            of: .xenGuest, for: guest, modules: try await modules(for: guest, withRDMA: true))),
         try await programs(.guest),
       ],
       pulse: try await StaticPrograms(cache: cache, progress: progress).file(of: "pulse"))
