@@ -9,9 +9,14 @@ import Workloads
 @Suite(.serialized) struct SimulationAgreement {
   private static let pages = 2048
   private static let rate_mb_s = 50
-  /// Of the pages that a program touches after the move, the part by which the two may differ. Medians of real moves
-  /// differ from each other by 14 % where `bubble-dual-multi` meets random accesses.
-  private static let margin = 0.18
+  /// One way, both hosts' work included: of a host that is quick to wake a thread, and of one that is slow or busy.
+  ///
+  /// At 37 µs, about half of what a page takes on the wire, the order of fetches and pushes changes, and random accesses
+  /// meet a fifth fewer missing pages. Real moves are on either side of it, one host at different hours too.
+  private static let latencies_us: [UInt64] = [20, 50]
+  /// Of the pages that a program touches after the move, the part by which a real move may be outside what the simulator
+  /// says for the two latencies.
+  private static let margin = 0.12
 
   @Test(arguments: [MovableKind.sequentialRead, .stride, .zipf, .hotcold, .random])
   func networkFaultsAreThoseOfRealMoves(kind: MovableKind) async throws {
@@ -26,23 +31,28 @@ import Workloads
     let touches = try Self.firstTouches(kind)
     for run in real {
       try #require(run.touched_pages == touches.count, "the test moves another program")
-      let simulated = Simulation.networkFaults(
-        firstTouches: touches, slots: UInt64(Self.pages),
-        compute_ns: UInt64(run.reference_ms * 1e6) / UInt64(touches.count),
-        strategy: try #require(Strategy(run.strategy)), link: Self.link)
-      let difference = abs(Double(simulated) - Double(run.network_faults)) / Double(touches.count)
-      print("\(workload) \(run.strategy): \(run.network_faults) real, \(simulated) simulated")
-      #expect(
-        difference <= Self.margin,
-        "\(workload), \(run.strategy): \(run.network_faults) real, \(simulated) simulated")
+      let strategy = try #require(Strategy(run.strategy))
+      let simulated = Self.latencies_us.map {
+        Simulation.networkFaults(
+          firstTouches: touches, slots: UInt64(Self.pages),
+          compute_ns: UInt64(run.reference_ms * 1e6) / UInt64(touches.count),
+          strategy: strategy, link: Self.link(latency_us: $0))
+      }
+      let least = Double(try #require(simulated.min()))
+      let most = Double(try #require(simulated.max()))
+      let faults = Double(run.network_faults)
+      let outside = max(least - faults, faults - most, 0) / Double(touches.count)
+      let figures = "\(run.network_faults) real, \(simulated) simulated"
+      print("\(workload), \(strategy): \(figures)")
+      #expect(outside <= Self.margin, "\(workload), \(strategy): \(figures)")
     }
   }
 
-  /// The token bucket counts a frame's Ethernet header, and holds two of the largest frames. Both hosts' work is in the latency.
-  private static var link: LinkModel {
+  /// The token bucket counts a frame's Ethernet header, and holds two of the largest frames.
+  private static func link(latency_us: UInt64) -> LinkModel {
     LinkModel(
-      rate_bytes_s: UInt64(rate_mb_s) * 1_000_000, latency_ns: 20_000, overhead_bytes: 14,
-      burst_bytes: 2 * 9014)
+      rate_bytes_s: UInt64(rate_mb_s) * 1_000_000, latency_ns: latency_us * 1000,
+      overhead_bytes: 14, burst_bytes: 2 * 9014)
   }
 
   /// What the program that memx-bench moves touches after the move, as memx-bench sets it up unless told otherwise.
