@@ -67,6 +67,7 @@ public struct MigrationReport: Sendable, Equatable {
   /// Lines for people.
   public var table: [String] {
     var columns = Columns([("Metric", .left), ("", .right), ("", .left)])
+    columns.add(["pages follow over", transport, ""])
     for (name, value, unit) in rows {
       columns.add([name.split(separator: "_").joined(separator: " "), "\(value)", unit])
     }
