@@ -231,7 +231,9 @@ struct RegionTable: RegionStore, ~Copyable {
     transfers[region]?.pointee.fault(slot, context: context, wasPlanned: wasPlanned)
   }
 
-  mutating func nextPush(_ region: Int) -> UInt64? { transfers[region]?.pointee.next() }
+  mutating func nextPush(_ region: Int) -> (slot: UInt64, promise: Announcement?)? {
+    transfers[region]?.pointee.next()
+  }
 
   /// A page that cannot be read remains: the client must not take it for one that was never stored.
   func remaining(_ region: Int) -> Int {

@@ -12,7 +12,7 @@ public struct Prepager: ~Copyable {
   /// The region's slots are `0..<slots`.
   public let slots: Int
 
-  /// What the last fault has made certain to come out of `next` soon; nil where it has not.
+  /// What the last `fault` or `next` has made certain to come out of `next` soon; nil where it has not.
   public private(set) var promise: Promise?
 
   /// By position where the strategy walks an order, else by slot.
@@ -113,12 +113,15 @@ public struct Prepager: ~Copyable {
   /// Takes the slot to push next; nil when there is nothing more to push.
   public mutating func next() -> Int? {
     let position: Int?
+    promise = nil
     switch strategy.kind {
     case .demandOnly: return nil
     case .push: position = pending.next(from: 0)
     case .bubble: position = bubble.next(&pending)
     case .bubbles: position = bubbles.next(&pending)
-    case .streams: position = streams.next(&pending, order)
+    case .streams:
+      position = streams.next(&pending, order)
+      promise = streams.promise
     }
     guard let position else { return nil }
     _ = pending.remove(position)

@@ -35,6 +35,8 @@ struct Streams: ~Copyable {
   private static let staleFaults = 8
   /// Pages of the LRU order that are about to be pushed: a program that waits for one follows the order.
   private static let dueInOrder = 32
+  /// Pages that are promised at a time.
+  private static let promiseMax = 127
   /// Pages that a strided stream may pass over to find a pending one.
   private static let strideTries = 16
 
@@ -52,6 +54,8 @@ struct Streams: ~Copyable {
     var goesBehind = false
     /// How far from `seen` pages may be pushed, in pages.
     var window = 0
+    /// The slot after the last one promised, in the direction of the stride; of a stream that goes a slot at a time.
+    var promised = 0
     var context: UInt32 = 0
     /// The count of faults when it last waited, and of those the waits of its thread.
     var stamp = 0
@@ -80,6 +84,8 @@ struct Streams: ~Copyable {
   /// Where in the LRU order the next page is looked for: its extent, and its position at least.
   private var extent = 0
   private var front = 0
+  /// What the last `next` promises; nil when nothing new.
+  private(set) var promise: Promise?
 
   /// - Parameters:
   ///   - streams: followed at a time; 0 where another strategy is in use.
@@ -123,14 +129,15 @@ struct Streams: ~Copyable {
     let isNew = wasPending && !isDue(slot, order)
     if isNew { background.fault(slot) }
     let stride = stride(to: slot, context: context, pending)
-    if let index = stream(at: slot, context: context) {
+    if let index = stream(at: slot, context: context, wasPending: wasPending) {
       // Who leaves pages out may go anywhere.
       let isNext = isNext(slot, of: streams[index])
       advance(index, to: slot, stride: stride)
-      return isNext ? promise(index, slots: pending.count) : nil
+      return isNext ? promise(index, from: streams[index].ahead, slots: pending.count) : nil
     }
     guard isNew else { return nil }
-    return promise(begin(slot, context: context, stride: stride), slots: pending.count)
+    let index = begin(slot, context: context, stride: stride)
+    return promise(index, from: streams[index].ahead, slots: pending.count)
   }
 
   private func isDue(_ slot: Int, _ order: borrowing SlotOrder) -> Bool {
@@ -148,25 +155,36 @@ struct Streams: ~Copyable {
     }
   }
 
-  /// A stream's window; nil where its pages do not follow each other, or may yet go either way.
-  private func promise(_ index: Int, slots: Int) -> Promise? {
+  /// As much of a stream's window, from a slot on, as is promised at a time; nil where it has no such slots, or where its
+  /// pages do not follow each other, or may yet go either way.
+  private mutating func promise(_ index: Int, from first: Int, slots: Int) -> Promise? {
     let stream = streams[index]
-    switch stream.stride {
-    case 1:
-      let end = min(slots, stream.seen + stream.window + 1)
-      return stream.ahead < end ? Promise(first: stream.ahead, count: end - stream.ahead) : nil
-    case -1:
-      let end = max(-1, stream.seen - stream.window - 1)
-      return stream.ahead > end ? Promise(first: stream.ahead, count: end - stream.ahead) : nil
-    default: return nil
-    }
+    guard abs(stream.stride) == 1 else { return nil }
+    let room = stream.stride > 0 ? slots - first : first + 1
+    let window = stream.window + 1 - (first - stream.seen) * stream.stride
+    let count = min(room, window, Self.promiseMax)
+    guard count > 0 else { return nil }
+    streams[index].promised = first + count * stream.stride
+    return Promise(first: first, count: count * stream.stride)
   }
 
-  /// The stream that a wait continues: of the same thread, and the one whose edge is nearest.
-  private func stream(at slot: Int, context: UInt32) -> Int? {
+  /// Promises more of a stream's window when most of what was promised has been given out: a program that finds every
+  /// page in time would else come to the promise's end and ask.
+  private mutating func extendPromise(_ index: Int, slots: Int) {
+    let stream = streams[index]
+    let left = (stream.promised - stream.ahead) * stream.stride
+    guard (1...Self.promiseMax / 2).contains(left), waitsElsewhere(index) < Self.staleFaults / 2
+    else { return }
+    promise = promise(index, from: stream.promised, slots: slots)
+  }
+
+  /// The stream that a wait continues: of the same thread, and the one whose edge is nearest. One whose thread has been
+  /// elsewhere for long is continued only by a wait for a page that was given out already, for it as like as not.
+  private func stream(at slot: Int, context: UInt32, wasPending: Bool) -> Int? {
     var best: Int?
     var bestDistance = Int.max
-    for index in 0..<count where streams[index].context == context && !isStale(index) {
+    for index in 0..<count
+    where streams[index].context == context && !(wasPending && isStale(index)) {
       let stream = streams[index]
       let distance: Int
       switch stream.stride {
@@ -203,10 +221,12 @@ struct Streams: ~Copyable {
     if let stride, stride != streams[index].stride {
       streams[index].stride = stride
       streams[index].ahead = slot
+      streams[index].promised = slot
     } else if streams[index].stride == 0 {
       let goesUp = slot > streams[index].seen
       streams[index].stride = goesUp ? 1 : -1
       if !goesUp { streams[index].ahead = streams[index].behind }
+      streams[index].promised = slot
     }
     let step = streams[index].stride
     if (slot - streams[index].ahead) * step.signum() >= 0 {
@@ -249,11 +269,14 @@ struct Streams: ~Copyable {
     Int((context &* 0x9E37_79B9) >> 16) % capacity
   }
 
-  /// Whether a stream's thread has been elsewhere for long; one that is forgotten has not.
-  private func isStale(_ index: Int) -> Bool {
+  /// Whether a stream's thread has been elsewhere for long.
+  private func isStale(_ index: Int) -> Bool { waitsElsewhere(index) >= Self.staleFaults }
+
+  /// How often a stream's thread has waited since it did for the stream; 0 of a thread that is forgotten.
+  private func waitsElsewhere(_ index: Int) -> Int {
     let history = histories[place(of: streams[index].context)]
-    return history.context == streams[index].context
-      && history.waits - streams[index].threadStamp >= Self.staleFaults
+    guard history.context == streams[index].context else { return 0 }
+    return history.waits - streams[index].threadStamp
   }
 
   /// The stride that a thread's last waits show, when they lie equally far apart.
@@ -288,11 +311,13 @@ struct Streams: ~Copyable {
   // MARK: - Pushes
 
   mutating func next(_ pending: inout PendingSet, _ order: borrowing SlotOrder) -> Int? {
+    promise = nil
     while streams[freshQueue].next != freshQueue {
       let index = streams[freshQueue].next
       leaveQueue(index)
       if let slot = step(index, &pending) {
         join(index, after: streams[sharedQueue].previous)
+        extendPromise(index, slots: pending.count)
         return slot
       }
     }
@@ -303,6 +328,7 @@ struct Streams: ~Copyable {
         join(index, after: streams[staleQueue].previous)
       } else if let slot = step(index, &pending) {
         join(index, after: streams[sharedQueue].previous)
+        extendPromise(index, slots: pending.count)
         return slot
       }
     }

@@ -157,7 +157,9 @@ public protocol RegionStore: ~Copyable {
     _ region: Int, slot: UInt64, context: UInt32, wasPlanned: Bool
   ) -> Announcement?
   /// Takes the slot that is to be pushed next, nil when there is none now.
-  mutating func nextPush(_ region: Int) -> UInt64?
+  ///
+  /// - Returns: with it, what is certain to come out soon after; nil when nothing that `fault` or `nextPush` has not told.
+  mutating func nextPush(_ region: Int) -> (slot: UInt64, promise: Announcement?)?
   /// Slots that have neither been taken nor fetched.
   func remaining(_ region: Int) -> Int
   /// Forgets hints and order; also called without a `begin`, and then without a report.

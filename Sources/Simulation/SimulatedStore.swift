@@ -114,7 +114,9 @@ struct SimulatedStore: RegionStore, ~Copyable {
     transfers[region]?.pointee.fault(slot, context: context, wasPlanned: wasPlanned)
   }
 
-  mutating func nextPush(_ region: Int) -> UInt64? { transfers[region]?.pointee.next() }
+  mutating func nextPush(_ region: Int) -> (slot: UInt64, promise: Announcement?)? {
+    transfers[region]?.pointee.next()
+  }
 
   func remaining(_ region: Int) -> Int { transfers[region]?.pointee.remaining ?? 0 }
 

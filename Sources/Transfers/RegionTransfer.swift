@@ -95,7 +95,11 @@ public struct RegionTransfer: ~Copyable {
     }
     if wasPlanned { prepager.pointee.add(SlotRange(first: Int(slot), count: 1)) }
     _ = prepager.pointee.fault(Int(slot), context: context)
-    return prepager.pointee.promise.map { Announcement(first: UInt64($0.first), count: $0.count) }
+    return Self.announcement(prepager.pointee.promise)
+  }
+
+  private static func announcement(_ promise: Promise?) -> Announcement? {
+    promise.map { Announcement(first: UInt64($0.first), count: $0.count) }
   }
 
   /// The client has written or discarded slots, and so has no need of what was there.
@@ -103,6 +107,9 @@ public struct RegionTransfer: ~Copyable {
     prepager?.pointee.remove(SlotRange(first: Int(slot), count: count))
   }
 
-  /// Takes the slot to push next, nil when there is none now.
-  public mutating func next() -> UInt64? { prepager?.pointee.next().map { UInt64($0) } }
+  /// Takes the slot to push next, nil when there is none now; with it, what is certain to come out soon after.
+  public mutating func next() -> (slot: UInt64, promise: Announcement?)? {
+    guard let prepager, let slot = prepager.pointee.next() else { return nil }
+    return (UInt64(slot), Self.announcement(prepager.pointee.promise))
+  }
 }

@@ -45,6 +45,44 @@ import Testing
     }
   }
 
+  /// A program that finds every page in time, as told, has nothing to ask for until its window is used up.
+  @Test(arguments: [1, -1])
+  func moreIsPromisedAsPagesAreGivenOut(step: Int) throws {
+    let streams = Pusher("streams", slots: 80_000)
+    for slot in [40_000, 40_000 + step] { _ = streams.fault(slot) }
+    var told = 40_000
+    for _ in 0..<5 {
+      let promise = try #require(streams.promise)
+      told = promise.first + promise.count
+      _ = streams.next(abs(promise.count))
+      _ = streams.fault(told)
+    }
+    told += try #require(streams.promise).count + step
+    var given = 0
+    while let next = streams.next(1).first, (told - next) * step > 0 {
+      given += 1
+      if let promise = streams.promise {
+        #expect(promise.first == told)
+        told += promise.count
+      }
+    }
+    // Several times what one promise has.
+    #expect(given > 500)
+  }
+
+  /// Whose thread has waited elsewhere for long comes last, until the thread waits for what it was given.
+  @Test func aStreamThatIsWaitedForGoesOn() {
+    let streams = Pusher("streams", slots: 80_000)
+    _ = streams.fault(40_000)
+    _ = streams.fault(40_001)
+    _ = streams.fault(40_006)
+    let given = streams.next(4)
+    #expect(given == [40_007, 40_008, 40_009, 40_010])
+    for place in 0..<10 { _ = streams.fault(place * place * 531 + 7) }
+    #expect(!streams.fault(40_008))
+    #expect(streams.next(60).count(where: { (40_011..<40_040).contains($0) }) > 4)
+  }
+
   @Test func whoLeavesPagesOutIsPromisedNothing() {
     let streams = Pusher("streams", slots: 1000)
     for slot in [500, 503, 509] {

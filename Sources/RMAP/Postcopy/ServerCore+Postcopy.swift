@@ -307,9 +307,10 @@ extension ServerCore where Store: ~Copyable {
     _ push: UnsafeMutablePointer<PushSender>, session index: Int, to length: Int
   ) {
     while push.pointee.planCount < length, push.pointee.planHasRoom,
-      let slot = store.nextPush(table[index].region)
+      let next = store.nextPush(table[index].region)
     {
-      push.pointee.enqueue(slot)
+      push.pointee.enqueue(next.slot)
+      push.pointee.promise = next.promise ?? push.pointee.promise
     }
   }
 

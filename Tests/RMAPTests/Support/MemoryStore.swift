@@ -40,7 +40,9 @@ struct MemoryStore: RegionStore {
     state.fault(region, slot: slot)
     return nil
   }
-  func nextPush(_ region: Int) -> UInt64? { state.nextPush(region) }
+  func nextPush(_ region: Int) -> (slot: UInt64, promise: Announcement?)? {
+    state.nextPush(region).map { ($0, nil) }
+  }
   func remaining(_ region: Int) -> Int { state.remaining(region) }
   func endTransfer(_ region: Int, _ report: TransferReport?) { state.endTransfer(region) }
   func note(_ event: ServerEvent) { state.events += 1 }
