@@ -69,7 +69,9 @@ public struct MigrationReport: Sendable, Equatable {
     var columns = Columns([("Metric", .left), ("", .right), ("", .left)])
     columns.add(["pages follow over", transport, ""])
     for (name, value, unit) in rows {
-      columns.add([name.split(separator: "_").joined(separator: " "), "\(value)", unit])
+      var words = name.split(separator: "_")
+      if words.count > 1, words.last! == unit { words.removeLast() }
+      columns.add([words.joined(separator: " "), "\(value)", unit])
     }
     columns.add(["network faults", decimal(network_fault_percent, places: 2), "% of faults"])
     return columns.lines

@@ -17,9 +17,10 @@
 /// with nothing of what comes next on its way gets a page before all else, in the order of the
 /// waits, since they are served in that order. Then streams that waited of late get a page each in
 /// turn, as far as their windows reach, so that those of one thread, such as the two pointers of a
-/// quicksort, stay abreast; and then what was promised of others. When there is nothing of these,
-/// the background: bubbles around the last faults, and in turn with them the LRU order, or, where
-/// there is none, the pages in ascending order.
+/// quicksort, stay abreast, and with them those that have promised what they have not given out; and
+/// then the windows of others. When there is nothing of these, the background: bubbles around the
+/// last faults, and in turn with them the LRU order, or, where there is none, the pages in ascending
+/// order.
 struct Streams: ~Copyable {
   /// Streams that are followed at a time; a new one replaces the one that waited longest ago.
   static let limit = 1024
@@ -172,10 +173,16 @@ struct Streams: ~Copyable {
   /// page in time would else come to the promise's end and ask.
   private mutating func extendPromise(_ index: Int, slots: Int) {
     let stream = streams[index]
-    let left = (stream.promised - stream.ahead) * stream.stride
-    guard (1...Self.promiseMax / 2).contains(left), waitsElsewhere(index) < Self.staleFaults / 2
+    guard (1...Self.promiseMax / 2).contains(promisedLeft(index)),
+      waitsElsewhere(index) < Self.staleFaults / 2
     else { return }
     promise = promise(index, from: stream.promised, slots: slots)
+  }
+
+  /// How many slots from the next one on have been promised; none where pages do not follow each other.
+  private func promisedLeft(_ index: Int) -> Int {
+    let stream = streams[index]
+    return abs(stream.stride) == 1 ? (stream.promised - stream.ahead) * stream.stride : 0
   }
 
   /// The stream that a wait continues: of the same thread, and the one whose edge is nearest. One whose thread has been
@@ -183,8 +190,8 @@ struct Streams: ~Copyable {
   private func stream(at slot: Int, context: UInt32, wasPending: Bool) -> Int? {
     var best: Int?
     var bestDistance = Int.max
-    for index in 0..<count
-    where streams[index].context == context && !(wasPending && isStale(index)) {
+    for index in 0..<count where streams[index].context == context {
+      guard !isStale(index) || !wasPending && abs(streams[index].stride) == 1 else { continue }
       let stream = streams[index]
       let distance: Int
       switch stream.stride {
@@ -324,7 +331,7 @@ struct Streams: ~Copyable {
     while streams[sharedQueue].next != sharedQueue {
       let index = streams[sharedQueue].next
       leaveQueue(index)
-      if isStale(index) {
+      if isStale(index), promisedLeft(index) <= 0 {
         join(index, after: streams[staleQueue].previous)
       } else if let slot = step(index, &pending) {
         join(index, after: streams[sharedQueue].previous)

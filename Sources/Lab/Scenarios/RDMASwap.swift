@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Scenario {
+  /// How fast as much as an emulated guest's memory has to be sorted for twice as much to be sorted as well, in seconds: on a
+  /// slow day that would take longer than all that tools/test has besides.
+  private static let fast_s = 120.0
+
   /// The main job over the second transport, and both transports at one server.
   public static let rdmaSwap = Scenario(
     "rdma/swap",
-    "quicksort on as much as a guest's memory over RDMA, a client over Ethernet, verified",
+    "quicksort on twice a guest's memory over RDMA (emulated: first on as much, then on twice where that"
+      + " was fast), a client over Ethernet, verified",
     usesRDMA: true
   ) { bed, findings in
-    // Emulated, programs have a quarter of the guest's memory; twice all of it was not done in 600 s on a slow day.
-    let (memory_mib, data_mib) = bed.parts.accelerator == .kvm ? (1024, 2048) : (128, 128)
+    let isEmulated = bed.parts.accelerator != .kvm
+    let memory_mib = isEmulated ? 128 : 1024
+    let first_mib = isEmulated ? memory_mib : 2 * memory_mib
     let swap_mib = 3 * memory_mib
     await findings.set("guest_memory_mib", .count(memory_mib))
-    await findings.set("data_mib", .count(data_mib))
     try await RDMAPair.withSwappingClient(
       bed, memory_mib: swap_mib + 256, clientMemory_mib: memory_mib
     ) { pair in
@@ -20,16 +25,18 @@ extension Scenario {
           + " --memory \(swap_mib + 8)M --ring-frames 256", in: pair.server)
       let device = try await MemxDevice.swapOverRDMA(on: pair.client)
 
-      findings.progress.note("quicksort of \(data_mib) MiB, and a client over Ethernet")
       async let other = bed.pagesFromHost("--region other --queue-depth 4 --duration 20")
-      let sorted = try await pair.client.outcome(
-        Workload.bench("quicksort", size_mib: data_mib, processes: 4), in: .work,
-        timeout: .seconds(900))
-      let measured = try Workload.measured(sorted)
-      await findings.set("quicksort_s", .number(measured.time_s))
-      await findings.set("fault_p50_us", .number(measured.fault_p50_us))
-      await findings.set("fault_p99_us", .number(measured.fault_p99_us))
+      let first_s = try await pair.sort(first_mib, findings)
       await findings.check(try await other, "ethernet")
+      if isEmulated {
+        if first_s <= fast_s {
+          _ = try await pair.sort(2 * memory_mib, findings)
+        } else {
+          findings.progress.note(
+            "not run: a sort of \(2 * memory_mib) MiB, since \(first_mib) MiB took \(Int(first_s)) s"
+              + " and not \(Int(fast_s))")
+        }
+      }
 
       await findings.set("pages_out", .count(try await device.counter("writes")))
       await findings.set("pages_in", .count(try await device.counter("reads")))
@@ -44,6 +51,23 @@ extension Scenario {
       try await server.stop()
       try await pair.expectNothingLeft(findings)
     }
+  }
+}
+
+extension RDMAPair {
+  /// Sorts in the client.
+  ///
+  /// - Returns: how long it took, in seconds.
+  fileprivate func sort(_ data_mib: Int, _ findings: Findings) async throws -> Double {
+    findings.progress.note("quicksort of \(data_mib) MiB")
+    let sorted = try await client.outcome(
+      Workload.bench("quicksort", size_mib: data_mib, processes: 4), in: .work,
+      timeout: .seconds(900))
+    let measured = try Workload.measured(sorted)
+    await findings.set("quicksort_\(data_mib)_mib_s", .number(measured.time_s))
+    await findings.set("fault_p50_us", .number(measured.fault_p50_us))
+    await findings.set("fault_p99_us", .number(measured.fault_p99_us))
+    return measured.time_s
   }
 }
 
