@@ -170,11 +170,13 @@ struct Streams: ~Copyable {
   }
 
   /// Promises more of a stream's window when most of what was promised has been given out: a program that finds every
-  /// page in time would else come to the promise's end and ask.
+  /// page in time would else come to the promise's end and ask. Only where other threads wait, too: one alone loses
+  /// little by asking, and tells by it which of its streams is late.
   private mutating func extendPromise(_ index: Int, slots: Int) {
     let stream = streams[index]
+    let elsewhere = waitsElsewhere(index)
     guard (1...Self.promiseMax / 2).contains(promisedLeft(index)),
-      waitsElsewhere(index) < Self.staleFaults / 2
+      elsewhere < Self.staleFaults / 2, faults - stream.stamp > elsewhere
     else { return }
     promise = promise(index, from: stream.promised, slots: slots)
   }

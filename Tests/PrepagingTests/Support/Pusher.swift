@@ -14,7 +14,7 @@ final class Pusher {
   var remaining: Int { prepager.remaining }
   var ignoredHints: Int { prepager.ignoredHints }
 
-  func fault(_ slot: Int) -> Bool { prepager.fault(slot, context: 0) }
+  func fault(_ slot: Int, context: UInt32 = 0) -> Bool { prepager.fault(slot, context: context) }
   var promise: Promise? { prepager.promise }
   func remove(_ slot: Int) -> Bool { prepager.remove(slot) }
 
