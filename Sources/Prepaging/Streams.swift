@@ -36,7 +36,8 @@ struct Streams: ~Copyable {
   private static let staleFaults = 8
   /// Pages of the LRU order that are about to be pushed: a program that waits for one follows the order.
   private static let dueInOrder = 32
-  /// Pages that are promised at a time.
+  /// Pages that are promised at a time: as many as one announcement of RMAP's carries (`Wire.maxAnnounced`), for the
+  /// client would not hear of more.
   private static let promiseMax = 127
   /// Pages that a strided stream may pass over to find a pending one.
   private static let strideTries = 16
@@ -175,8 +176,9 @@ struct Streams: ~Copyable {
   private mutating func extendPromise(_ index: Int, slots: Int) {
     let stream = streams[index]
     let elsewhere = waitsElsewhere(index)
+    let ofOthers = faults - stream.stamp - elsewhere
     guard (1...Self.promiseMax / 2).contains(promisedLeft(index)),
-      elsewhere < Self.staleFaults / 2, faults - stream.stamp > elsewhere
+      elsewhere < Self.staleFaults / 2, ofOthers > 0
     else { return }
     promise = promise(index, from: stream.promised, slots: slots)
   }
