@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The orders in which a moved guest touches its memory, one touch for each page of it.
+/// The orders in which a moved guest touches its memory, as many touches as it has pages: those of the programs of the same
+/// names that `memx-bench postcopy` moves.
 public enum TouchPattern: String, CaseIterable, Sendable {
   /// In address order.
   case sequential
-  /// Every 17th page, then again from the second on, until each was touched once.
+  /// Four streams in turn, with strides of 1, 3, 17 and -5 pages.
   case stride
-  /// Each page once, in an order without one.
+  /// Any page as often as any other.
   case random
-  /// Nine touches of ten within the first tenth, the others anywhere in the rest.
+  /// Nine touches of ten within a tenth in one piece, the others anywhere.
   case hotcold
 }
