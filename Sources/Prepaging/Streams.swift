@@ -39,8 +39,10 @@ struct Streams: ~Copyable {
   /// Pages that are promised at a time: as many as one announcement of RMAP's carries (`Wire.maxAnnounced`), for the
   /// client would not hear of more.
   private static let promiseMax = 127
-  /// Pages that a strided stream may pass over to find a pending one.
+  /// Pages that a strided stream may pass over in a turn to find a pending one.
   private static let strideTries = 16
+  /// Turns in which pages were but passed over after which one of the background's goes, so that the time of a push is bounded.
+  private static let looksMax = 4
 
   private struct Stream {
     /// Where it began.
@@ -67,11 +69,11 @@ struct Streams: ~Copyable {
     var next = -1
   }
 
-  /// The last waits of a thread, latest first.
+  /// The last waits of a thread, latest first; `Int.min` where there were fewer.
   private struct History {
     var context: UInt32 = 0
     var count = 0
-    var slots = (0, 0, 0, 0)
+    var slots = (Int.min, Int.min, Int.min, Int.min)
     /// All there were.
     var waits = 0
   }
@@ -190,13 +192,17 @@ struct Streams: ~Copyable {
   }
 
   /// The stream that a wait continues: of the same thread, and the one whose edge is nearest. One whose thread has been
-  /// elsewhere for long is continued only by a wait for a page that was given out already, for it as like as not.
+  /// elsewhere for long is continued only by a wait that is hardly for anything else: for a page that was given out
+  /// already, or, of a strided one, for the very page that it would take next.
   private func stream(at slot: Int, context: UInt32, wasPending: Bool) -> Int? {
     var best: Int?
     var bestDistance = Int.max
     for index in 0..<count where streams[index].context == context {
-      guard !isStale(index) || !wasPending && abs(streams[index].stride) == 1 else { continue }
       let stream = streams[index]
+      guard
+        !isStale(index)
+          || (wasPending ? abs(stream.stride) > 1 && slot == stream.ahead : abs(stream.stride) == 1)
+      else { continue }
       let distance: Int
       switch stream.stride {
       case 0:
@@ -316,6 +322,16 @@ struct Streams: ~Copyable {
     if known >= 2, fits(last.0, last.1) { return slot - last.0 }
     // Two streams in turn.
     if known >= 4, fits(last.1, last.3) { return slot - last.1 }
+    // As another of its streams went before: one that has come to the end of memory begins again.
+    for index in 0..<count where streams[index].context == context {
+      let stride = streams[index].stride
+      let near = slot - stride
+      if abs(stride) > 1, near == last.0 || near == last.1 || near == last.2 || near == last.3,
+        pending.contains(slot - stride.signum())
+      {
+        return stride
+      }
+    }
     return nil
   }
 
@@ -330,8 +346,11 @@ struct Streams: ~Copyable {
         join(index, after: streams[sharedQueue].previous)
         extendPromise(index, slots: pending.count)
         return slot
+      } else if looksFurther(index, slots: pending.count) {
+        join(index, after: streams[sharedQueue].previous)
       }
     }
+    var looks = 0
     while streams[sharedQueue].next != sharedQueue {
       let index = streams[sharedQueue].next
       leaveQueue(index)
@@ -341,6 +360,10 @@ struct Streams: ~Copyable {
         join(index, after: streams[sharedQueue].previous)
         extendPromise(index, slots: pending.count)
         return slot
+      } else if looksFurther(index, slots: pending.count) {
+        join(index, after: streams[sharedQueue].previous)
+        looks += 1
+        if looks == Self.looksMax { return nextOfBackground(&pending, order) }
       }
     }
     while streams[staleQueue].next != staleQueue {
@@ -382,17 +405,20 @@ struct Streams: ~Copyable {
       streams[index].ahead = slot - 1
       return slot
     default:
-      var slot = stream.ahead
-      for _ in 0..<Self.strideTries {
-        guard abs(slot - stream.seen) <= stream.window * abs(stream.stride), slot >= 0,
-          slot < pending.count
-        else { return nil }
-        streams[index].ahead = slot + stream.stride
+      for _ in 0..<Self.strideTries where looksFurther(index, slots: pending.count) {
+        let slot = streams[index].ahead
+        streams[index].ahead += stream.stride
         if pending.contains(slot) { return slot }
-        slot += stream.stride
       }
       return nil
     }
+  }
+
+  /// Whether a strided stream's next page, which may have been sent, is within its window.
+  private func looksFurther(_ index: Int, slots: Int) -> Bool {
+    let stream = streams[index]
+    return abs(stream.stride) > 1 && stream.ahead >= 0 && stream.ahead < slots
+      && abs(stream.ahead - stream.seen) <= stream.window * abs(stream.stride)
   }
 
   private mutating func nextOfBackground(

@@ -27,6 +27,45 @@ import Testing
     #expect(Set(streams.next(12)).isSuperset(of: [260, 300, 340]))
   }
 
+  /// A strided stream's thread may wait elsewhere for long, as it has others: their edge is theirs all the same.
+  @Test func aStridedStreamGoesOnAtItsEdge() {
+    let streams = Pusher("streams", slots: 80_000)
+    for slot in [40_000, 40_040, 40_080] { _ = streams.fault(slot) }
+    // Its window is used up, and the background has its turn.
+    let given = streams.next(200)
+    var edge = 40_080
+    while given.contains(edge + 40) { edge += 40 }
+    for place in 0..<10 { _ = streams.fault(place * place * 531 + 7) }
+    _ = streams.next(100)
+    #expect(streams.fault(edge + 40))
+    let next = (2...9).map { edge + $0 * 40 }
+    #expect(streams.next(1) == [next[0]])
+    #expect(Set(streams.next(100)).isSuperset(of: next.dropFirst()))
+  }
+
+  /// However many of its pages have been sent, a strided stream comes to those that have not.
+  @Test func aStridedStreamPassesOverWhatWasSent() {
+    let streams = Pusher("streams", slots: 80_000)
+    for slot in 10_001..<15_000 { #expect(streams.remove(slot)) }
+    for slot in stride(from: 9000, through: 9900, by: 10) { _ = streams.fault(slot) }
+    let given = Set(streams.next(400))
+    #expect(given.contains(9910) && given.contains(15_000) && given.contains(15_010))
+    #expect(!given.contains(15_001))
+  }
+
+  /// Where a thread has gone in a stride before, its second wait shows it.
+  @Test func aKnownStrideIsSeenAtOnce() {
+    let streams = Pusher("streams", slots: 80_000)
+    for slot in [40_000, 40_017, 40_034] { _ = streams.fault(slot) }
+    _ = streams.next(300)
+    for slot in [50_000, 60_000, 50_017] { _ = streams.fault(slot) }
+    #expect(streams.next(12).contains(50_034))
+    // Another thread's is not known.
+    _ = streams.fault(70_000, context: 1)
+    _ = streams.fault(70_017, context: 1)
+    #expect(!streams.next(12).contains(70_034))
+  }
+
   /// What a program is told will come, it waits for without asking: it must come, and next.
   @Test(arguments: [1, -1])
   func aWindowIsPromisedOnceTheDirectionIsKnown(step: Int) throws {
