@@ -33,29 +33,25 @@ public struct RDMABenchmark: Sendable {
     public var text: String { "\(name), \(system): \(Report.Value.number(value).text) \(field)" }
   }
 
-  /// What one case was like on all systems, round by round.
-  struct Measured {
+  /// What one system did in one case in one round.
+  private struct Sample {
     let name: String
+    let system: String
     let field: String
-    private var values: [(system: String, values: [Double])] = []
+    let value: Double
+  }
 
-    init(_ name: String, _ field: String) {
-      self.name = name
-      self.field = field
+  /// The medians, in the order in which cases and systems first came.
+  private static func lines(of samples: [Sample]) -> [Line] {
+    var groups: [[Sample]] = []
+    for sample in samples {
+      let index = groups.firstIndex { $0[0].name == sample.name && $0[0].system == sample.system }
+      if let index { groups[index].append(sample) } else { groups.append([sample]) }
     }
-
-    mutating func add(_ system: String, _ value: Double) {
-      if let index = values.firstIndex(where: { $0.system == system }) {
-        values[index].values.append(value)
-      } else {
-        values.append((system, [value]))
-      }
-    }
-
-    var lines: [Line] {
-      values.map {
-        Line(name: name, system: $0.system, value: SwapBenchmark.median($0.values), field: field)
-      }
+    return groups.map { group in
+      Line(
+        name: group[0].name, system: group[0].system,
+        value: SwapBenchmark.median(group.map(\.value)), field: group[0].field)
     }
   }
 
@@ -72,12 +68,27 @@ public struct RDMABenchmark: Sendable {
     Way(system: "memx-ethernet", words: "--link eth0 --region plain"),
   ]
 
-  /// Runs it: each round measures one system after the other.
+  /// Runs it: each round measures one system after the other, in guests of its own, and once more when the emulator is at
+  /// fault.
   ///
   /// - Throws: ``LabError`` when something does not run, or a page is wrong.
   public func run(
     _ lab: Lab, on series: KernelSeries, logs: FilePath? = nil
   ) async throws -> [Line] {
+    var samples: [Sample] = []
+    for round in 1...runs {
+      samples += try await EmulatorFault.overcoming(lab.progress) {
+        try await measure(
+          lab, on: series, logs: logs?.appending("round-\(round)"),
+          round: "round \(round) of \(runs)")
+      }
+    }
+    return Self.lines(of: samples)
+  }
+
+  private func measure(
+    _ lab: Lab, on series: KernelSeries, logs: FilePath?, round: String
+  ) async throws -> [Sample] {
     try await Bed.with(lab, series, withRDMA: true, logs: logs) { bed in
       let swap_mib = 2 * data_mib
       return try await RDMAPair.with(
@@ -88,72 +99,77 @@ public struct RDMABenchmark: Sendable {
             + " --region swap:\(swap_mib)M,layout=linear --region ethernet:\(swap_mib)M"
             + " --memory \(2 * swap_mib + 16)M --ring-frames 256", in: pair.server)
         let target = try await NVMeTarget.start(pair, size_mib: swap_mib)
-        var pages = Pages()
-        var swap = Measured("swap quicksort", "time_s")
-        for round in 1...runs {
-          bed.progress.note("round \(round) of \(runs): pages")
-          try await pages.measure(pair, server)
-          for system in Swap.allCases {
-            bed.progress.note("round \(round) of \(runs): swap on \(system.rawValue)")
-            let off = try await system.attach(pair, target)
-            let outcome = try await pair.client.outcome(
-              Workload.bench("quicksort", size_mib: data_mib, processes: 2), in: .work,
-              timeout: .seconds(400))
-            swap.add(system.rawValue, try Workload.measured(outcome).time_s)
-            try await off()
-          }
+        bed.progress.note("\(round): pages")
+        var samples = try await Self.pages(pair, server)
+        for system in Swap.allCases {
+          bed.progress.note("\(round): swap on \(system.rawValue)")
+          let off = try await system.attach(pair, target)
+          let outcome = try await pair.client.outcome(
+            Workload.bench("quicksort", size_mib: data_mib, processes: 2), in: .work,
+            timeout: .seconds(400))
+          samples.append(
+            Sample(
+              name: "swap quicksort", system: system.rawValue, field: "time_s",
+              value: try Workload.measured(outcome).time_s))
+          try await off()
         }
         try await target.stop()
         try await server.stop()
-        return pages.lines + swap.lines
+        return samples
       }
     }
   }
 
   /// Single pages.
-  private struct Pages {
-    private var latency = Measured("read latency", "p50_us")
-    private var bandwidth = Measured("read bandwidth", "pages_s")
-    private var pushes = Measured("push bandwidth", "pages_s")
-    private var use = Measured("server thread, one-sided reads", "cpu_us_per_page")
-    private var idle = Measured("server thread, idle", "cpu_us_per_s")
-
-    var lines: [Line] { latency.lines + bandwidth.lines + pushes.lines + use.lines + idle.lines }
-
-    mutating func measure(_ pair: RDMAPair, _ server: GuestServer) async throws {
-      // One run's latency in an emulated guest can be 1.7 times another's.
-      for _ in 1...3 { try await measureLatency(pair) }
-      let many = try await pair.perftest("ib_read_bw", "-n 10000 --report_gbits")
-      bandwidth.add("perftest", try Perftest.pages_s(many, bytes: 4096))
-      for way in RDMABenchmark.ways {
-        let before = try await server.idleStatus().links[0].cpu_us
-        let start = ContinuousClock.now
-        let many = try await pair.pages("\(way.loadWords) --queue-depth 128", verify: false)
-        bandwidth.add(way.system, many.pages_per_s)
-        let cpu_us = Double(try await server.idleStatus().links[0].cpu_us - before)
-        switch way.system {
-        case "memx": use.add(way.system, cpu_us / Double(many.pages))
-        // The thread of the RDMA link has nothing to do meanwhile.
-        case "memx-ethernet":
-          idle.add("memx", cpu_us / ((ContinuousClock.now - start) / .seconds(1)))
-        default: break
-        }
-        // Pages that the server sends unasked, whichever way the region's can be read.
-        if !way.words.contains("--one-sided") {
-          let pushed = try await pair.pages("\(way.words) --case push", verify: false)
-          pushes.add(way.system == "memx-messages" ? "memx" : way.system, pushed.pages_per_s)
-        }
+  private static func pages(_ pair: RDMAPair, _ server: GuestServer) async throws -> [Sample] {
+    var samples: [Sample] = []
+    // One run's latency in an emulated guest can be 1.7 times another's.
+    for _ in 1...3 { samples += try await latencies(pair) }
+    func add(_ name: String, _ system: String, _ field: String, _ value: Double) {
+      samples.append(Sample(name: name, system: system, field: field, value: value))
+    }
+    let many = try await pair.perftest("ib_read_bw", "-n 10000 --report_gbits")
+    add("read bandwidth", "perftest", "pages_s", try Perftest.pages_s(many, bytes: 4096))
+    for way in ways {
+      let before = try await server.idleStatus().links[0].cpu_us
+      let start = ContinuousClock.now
+      let many = try await pair.pages("\(way.loadWords) --queue-depth 128", verify: false)
+      add("read bandwidth", way.system, "pages_s", many.pages_per_s)
+      let cpu_us = Double(try await server.idleStatus().links[0].cpu_us - before)
+      switch way.system {
+      case "memx":
+        add(
+          "server thread, one-sided reads", way.system, "cpu_us_per_page",
+          cpu_us / Double(many.pages))
+      // The thread of the RDMA link has nothing to do meanwhile.
+      case "memx-ethernet":
+        add(
+          "server thread, idle", "memx", "cpu_us_per_s",
+          cpu_us / ((ContinuousClock.now - start) / .seconds(1)))
+      default: break
+      }
+      // Pages that the server sends unasked, whichever way the region's can be read.
+      if !way.words.contains("--one-sided") {
+        let pushed = try await pair.pages("\(way.words) --case push", verify: false)
+        add(
+          "push bandwidth", way.system == "memx-messages" ? "memx" : way.system, "pages_s",
+          pushed.pages_per_s)
       }
     }
+    return samples
+  }
 
-    private mutating func measureLatency(_ pair: RDMAPair) async throws {
-      let said = try await pair.perftest("ib_read_lat", "-n 1000")
-      latency.add("perftest", try Perftest.typicalLatency_us(said, bytes: 4096))
-      for way in RDMABenchmark.ways {
-        let pages = try await pair.pages("\(way.loadWords) --queue-depth 1", verify: false)
-        latency.add(way.system, pages.p50_us ?? .nan)
-      }
+  private static func latencies(_ pair: RDMAPair) async throws -> [Sample] {
+    func sample(_ system: String, _ value: Double) -> Sample {
+      Sample(name: "read latency", system: system, field: "p50_us", value: value)
     }
+    let said = try await pair.perftest("ib_read_lat", "-n 1000")
+    var samples = [sample("perftest", try Perftest.typicalLatency_us(said, bytes: 4096))]
+    for way in ways {
+      let pages = try await pair.pages("\(way.loadWords) --queue-depth 1", verify: false)
+      samples.append(sample(way.system, pages.p50_us ?? .nan))
+    }
+    return samples
   }
 
   /// What is swapped to.

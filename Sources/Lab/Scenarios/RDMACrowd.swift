@@ -50,6 +50,25 @@ extension Scenario {
         await findings.expect(more_kib < 512, "\(crowd / 4) connections more cost \(more_kib) KiB")
       }
       try await server.stop()
+
+      // Each has room for two answers, takes none, and so keeps the third in one of the server's buffers.
+      let mute = 96
+      findings.progress.note("\(mute) connections that take no answers, and a client")
+      let small = try await GuestServer.start(
+        "--link rdma:rxe0 --region a:4M --memory 4M --ring-frames 64 --max-sessions 256",
+        in: pair.server)
+      let beside = try await pair.whileServed("\(link) --region a --queue-depth 8") {
+        try await small.until(counts: "reads", 200)
+        let left = try await pair.leftOfMute(mute, link)
+        await findings.set("mute_left", .count(left))
+        await findings.expect(left <= 64, "\(left) connections keep one of 64 buffers each")
+      }
+      for pages in beside { await findings.check(pages, "beside_the_mute") }
+      let attaches = try await small.count("attaches")
+      await findings.expect(
+        attaches == beside.count, "\(beside.count) runs of a client have attached \(attaches) times"
+      )
+      try await small.stop()
       try await pair.expectNothingLeft(findings)
     }
   }
@@ -86,6 +105,23 @@ extension RDMAPair {
     try await server.guest.until("[ $(\(Self.connections)) -le 1 ]", timeout: .seconds(120))
   }
 
+  /// Opens connections that say something three times and take none of the answers, and kills whoever holds them.
+  ///
+  /// - Returns: how many the server had left, the served client's aside, when all had spoken.
+  fileprivate func leftOfMute(_ connections: Int, _ link: String) async throws -> Int {
+    try await client.run(
+      """
+      rm -f /run/crowd
+      memx-bench crowd \(link) --connections \(connections) --together 32 --receives 2 --times 3 --pause-ms 1100 \
+        > /run/crowd 2>&1 &
+      echo $! > /run/crowd.pid
+      until [ -s /run/crowd ]; do kill -0 $! || exit 1; usleep 50000; done
+      """, in: .work, timeout: .seconds(120))
+    let left = Int(try await server.run(Self.connections)) ?? 0
+    try await client.run("kill $(cat /run/crowd.pid)")
+    return left - 1
+  }
+
   /// Runs `memx-bench rmap` over and over until `body` is done.
   ///
   /// - Returns: what each run said.
@@ -99,7 +135,14 @@ extension RDMAPair {
         memx-bench rmap \(arguments) --duration 5 --verify --json || exit 1
       done
       """, in: .work, timeout: .seconds(600))
-    try await body()
+    do {
+      try await body()
+    } catch {
+      // A client that failed says why.
+      try await client.run("touch /run/stop")
+      _ = try await served
+      throw error
+    }
     try await client.run("touch /run/stop")
     return try await served.split(separator: "\n").map { try Pages(String($0)) }
   }

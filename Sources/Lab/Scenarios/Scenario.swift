@@ -70,10 +70,7 @@ public struct Scenario: Sendable {
     .rdmaBadDays, .rdmaCrowd, .rdmaPullBack, .rdmaReboot,
   ]
 
-  /// How often it is run again when the emulator has made garbage of a guest's flags.
-  private static let mostEmulatorFaults = 2
-
-  /// Runs it; again when the emulator is at fault (`KernelLog.faultOfTheEmulator`), which the report counts.
+  /// Runs it; again when the emulator is at fault (``EmulatorFault``), which the report counts.
   ///
   /// - Parameters:
   ///   - lab: makes what is needed.
@@ -82,19 +79,12 @@ public struct Scenario: Sendable {
   /// - Returns: what was found; it does not throw for what the scenario itself finds wrong.
   public func run(_ lab: Lab, on series: KernelSeries? = nil, logs: FilePath? = nil) async -> Report
   {
-    var faults = 0
-    while true {
-      let report = await runOnce(lab, on: series ?? self.series, logs: logs)
-      let isEmulators = report.failures.contains { $0.contains(KernelLog.faultOfTheEmulator) }
-      guard isEmulators, faults < Self.mostEmulatorFaults, !Task.isCancelled else {
-        let counted: [(name: String, value: Report.Value)] =
-          faults > 0 ? [("emulator_faults", .count(faults))] : []
-        return Report(
-          scenario: name, failures: report.failures, values: report.values + counted)
-      }
-      faults += 1
-      lab.progress.note("again, since \(KernelLog.faultOfTheEmulator): \(report.failures)")
+    let (report, faults) = await EmulatorFault.overcoming(lab.progress, failures: \.failures) {
+      await runOnce(lab, on: series ?? self.series, logs: logs)
     }
+    let counted: [(name: String, value: Report.Value)] =
+      faults > 0 ? [("emulator_faults", .count(faults))] : []
+    return Report(scenario: name, failures: report.failures, values: report.values + counted)
   }
 
   private func runOnce(_ lab: Lab, on series: KernelSeries, logs: FilePath?) async -> Report {

@@ -7,6 +7,8 @@ extension VerbsLink: FrameSink {
   /// How long to wait for a buffer, or for room in a connection, before the connection that stands in the way is given
   /// up: so long does one that takes nothing hold up the others.
   private static var patience_ns: UInt64 { 2_000_000 }
+  /// How long to wait for the buffers of a connection that was given up: for the device alone, not for another machine.
+  private static var reclaim_ns: UInt64 { 50_000_000 }
 
   @inline(__always)
   public mutating func append(
@@ -57,8 +59,8 @@ extension VerbsLink: FrameSink {
   /// One that has as much on its way as it lets be is given up for that. But if no buffer is free, it is the one that
   /// has acknowledged nothing for longest, which need not be the one that is to send.
   ///
-  /// - Returns: false when it has ended, as it does when no buffer has come back in twice the patience: what is not sent
-  ///   over a connection must not be missing in the middle of it.
+  /// - Returns: false when it has ended, as it does when no buffer has come back: what is not sent over a connection must
+  ///   not be missing in the middle of it.
   private mutating func waitForRoom(_ entry: Int) -> Bool {
     flush()
     let start_ns = monotonic_ns()
@@ -72,7 +74,7 @@ extension VerbsLink: FrameSink {
       if waited_ns > Self.patience_ns, !hasGivenUp {
         hasGivenUp = true
         if let idle = isFull ? entry : idlest { disconnect(idle) }
-      } else if waited_ns > 2 * Self.patience_ns {
+      } else if waited_ns > Self.patience_ns + Self.reclaim_ns {
         disconnect(entry)
         return false
       }

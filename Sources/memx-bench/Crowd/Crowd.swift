@@ -22,12 +22,22 @@ struct Crowd: ParsableCommand {
   @Option(help: "Of these, so many say something at once, then the next.")
   var together: Int = 128
 
+  @Option(help: "How often each says something; it takes none of the answers.")
+  var times: Int = 1
+
+  @Option(help: "How long to wait before the next speak: a server gives 100 errors a second.")
+  var pauseMs: Int = 0
+
   func validate() throws {
     guard case .rdma = LinkName(link) else { throw ValidationError("--link must be rdma:…") }
     guard (1...4096).contains(connections) else {
       throw ValidationError("--connections must be 1 to 4096")
     }
     guard together > 0 else { throw ValidationError("--together must be at least 1") }
+    guard times > 0 else { throw ValidationError("--times must be at least 1") }
+    guard (0...60_000).contains(pauseMs) else {
+      throw ValidationError("--pause-ms must be 0 to 60000")
+    }
     guard (1...1024).contains(receives) else {
       throw ValidationError("--receives must be 1 to 1024")
     }
@@ -69,8 +79,11 @@ struct Crowd: ParsableCommand {
     var heard = 0
     for first in stride(from: 0, to: members.count, by: together) {
       let speakers = members[first..<min(first + together, members.count)]
-      for member in speakers { member.speak() }
-      for member in speakers where member.wasHeard() { heard += 1 }
+      for _ in 0..<times {
+        for member in speakers { member.speak() }
+        for member in speakers where member.wasHeard() { heard += 1 }
+      }
+      usleep(UInt32(pauseMs) * 1000)
     }
     printLine(
       "{\"schema\":1,\"bench\":\"crowd\",\"connections\":\(members.count),\"heard\":\(heard)}")
