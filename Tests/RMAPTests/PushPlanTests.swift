@@ -39,6 +39,37 @@ import Testing
     #expect(sender.announce().first == 100)
   }
 
+  /// A program alone that comes to an announced page had better not wait for many others before it. Where several ask, the
+  /// link is theirs, and what is planned has time.
+  @Test(arguments: [1, 2] as [UInt32])
+  func littleIsPlannedBeforeWhatAProgramAloneIsTold(programs: UInt32) throws {
+    let server = ServerHarness()
+    let session = try server.session(from: .client(1), depth: 16)
+    for slot in 0..<90 as Range<UInt32> {
+      let write = server.write(
+        1, slot: UInt64(slot), session: session, generation: slot + 1)
+      server.send(write, from: .client(1))
+    }
+    server.send(
+      message(
+        Header(opcode: Opcode.begin.rawValue, session: session, tag: 0, generation: 91),
+        payload: BeginRequest(strategy: "push").payload), from: .client(1))
+    for index in 1...28 as ClosedRange<UInt32> {
+      server.now_ns += 100_000
+      server.send(
+        message(
+          Header(
+            opcode: Opcode.read.rawValue, session: session, tag: 1, generation: index,
+            slot: UInt64(90 - index), fragments: Wire.allFragments, count: 1 + index % programs)),
+        from: .client(1))
+    }
+    let transfer = try #require(server.core.transfers().first)
+    #expect(transfer.fetched == 28)
+    let planned = Int(transfer.remaining) - server.store.remaining(0)
+    #expect(programs == 1 ? (2...12).contains(planned) : planned > 40, "\(planned) planned")
+    server.finish()
+  }
+
   /// Against a plain array, from seeds.
   @Test(arguments: 1...20 as ClosedRange<UInt64>)
   func everyPlannedSlotIsAnnouncedOnce(seed: UInt64) throws {

@@ -184,9 +184,12 @@ extension ServerCore where Store: ~Copyable {
     let wasPlanned = push.pointee.withdraw(slot)
     let promise = store.fault(region, slot: slot, context: context, wasPlanned: wasPlanned)
     pushDue.set(index, due_ns: 0)
-    // What the fault makes likely is announced with the page, before it is asked for.
+    // What the fault makes likely is announced with the page, before it is asked for. A program alone had better ask than
+    // wait until all that is planned before has come; where many ask, the link has no time for it.
     let planned = push.pointee.planCount
-    extendPlan(push, session: index, to: planned + 2)
+    let isAlone = mayOvertake(now_ns: table[index].lastHeard_ns)
+    extendPlan(
+      push, session: index, to: (isAlone ? min(planned, push.pointee.planLength) : planned) + 2)
     push.pointee.promise = promise ?? push.pointee.announce(from: planned)
     return true
   }
