@@ -68,8 +68,8 @@ public struct RDMABenchmark: Sendable {
     Way(system: "memx-ethernet", words: "--link eth0 --region plain"),
   ]
 
-  /// Runs it: each round measures one system after the other, in guests of its own, and once more when the emulator is at
-  /// fault.
+  /// Runs it: each round measures one system after the other, in guests of its own, and does it again when the emulator
+  /// is at fault.
   ///
   /// - Throws: ``LabError`` when something does not run, or a page is wrong.
   public func run(
