@@ -191,18 +191,13 @@ struct Streams: ~Copyable {
     return abs(stream.stride) == 1 ? (stream.promised - stream.ahead) * stream.stride : 0
   }
 
-  /// The stream that a wait continues: of the same thread, and the one whose edge is nearest. One whose thread has been
-  /// elsewhere for long is continued only by a wait that is hardly for anything else: for a page that was given out
-  /// already, or, of a strided one, for the very page that it would take next.
+  /// The stream that a wait continues: of the same thread, and the one whose edge is nearest.
   private func stream(at slot: Int, context: UInt32, wasPending: Bool) -> Int? {
     var best: Int?
     var bestDistance = Int.max
     for index in 0..<count where streams[index].context == context {
       let stream = streams[index]
-      guard
-        !isStale(index)
-          || (wasPending ? abs(stream.stride) > 1 && slot == stream.ahead : abs(stream.stride) == 1)
-      else { continue }
+      guard !isStale(index) || isTakenUp(stream, by: slot, wasPending: wasPending) else { continue }
       let distance: Int
       switch stream.stride {
       case 0:
@@ -230,6 +225,12 @@ struct Streams: ~Copyable {
       }
     }
     return best
+  }
+
+  /// Whether a stream whose thread has been elsewhere for long goes on. Only a wait that is hardly for anything else says so:
+  /// for a page that was given out already, or, of a strided one, for the very page that it would take next.
+  private func isTakenUp(_ stream: Stream, by slot: Int, wasPending: Bool) -> Bool {
+    wasPending ? abs(stream.stride) > 1 && slot == stream.ahead : abs(stream.stride) == 1
   }
 
   private mutating func advance(_ index: Int, to slot: Int, stride: Int?) {

@@ -22,11 +22,8 @@ struct Crowd: ParsableCommand {
   @Option(help: "Of these, so many say something at once, then the next.")
   var together: Int = 128
 
-  @Option(help: "How often each says something; it takes none of the answers.")
-  var times: Int = 1
-
-  @Option(help: "How long to wait before the next speak: a server gives 100 errors a second.")
-  var pauseMs: Int = 0
+  @Flag(help: "Say more and more, take none of the answers, and end when a connection does.")
+  var mute = false
 
   func validate() throws {
     guard case .rdma = LinkName(link) else { throw ValidationError("--link must be rdma:…") }
@@ -34,10 +31,6 @@ struct Crowd: ParsableCommand {
       throw ValidationError("--connections must be 1 to 4096")
     }
     guard together > 0 else { throw ValidationError("--together must be at least 1") }
-    guard times > 0 else { throw ValidationError("--times must be at least 1") }
-    guard (0...60_000).contains(pauseMs) else {
-      throw ValidationError("--pause-ms must be 0 to 60000")
-    }
     guard (1...1024).contains(receives) else {
       throw ValidationError("--receives must be 1 to 1024")
     }
@@ -54,6 +47,13 @@ struct Crowd: ParsableCommand {
       options.connections = 1
       // The server is busy with all the others, too.
       link = try VerbsLink(connecting: address, options: options, timeout_ms: 20_000)
+    }
+
+    /// Whether the server has not ended the connection.
+    var isConnected: Bool {
+      link.now_ns = monotonic_ns()
+      link.manage()
+      return link.isConnected
     }
 
     /// Has the server spend a receive, and answer perhaps: there is no such session.
@@ -76,17 +76,37 @@ struct Crowd: ParsableCommand {
     guard case .rdma(let address) = LinkName(link) else { return }
     var members: [Member] = []
     for _ in 0..<connections { members.append(try Member(address, receives: receives)) }
+    if mute { return try say(members) }
     var heard = 0
     for first in stride(from: 0, to: members.count, by: together) {
       let speakers = members[first..<min(first + together, members.count)]
-      for _ in 0..<times {
-        for member in speakers { member.speak() }
-        for member in speakers where member.wasHeard() { heard += 1 }
-      }
-      usleep(UInt32(pauseMs) * 1000)
+      for member in speakers { member.speak() }
+      for member in speakers where member.wasHeard() { heard += 1 }
     }
+    report(members, heard)
+    withExtendedLifetime(members) { while true { pause() } }
+  }
+
+  /// Has each say something in turn until the server has ended a connection: its answers, of which nobody takes any, are
+  /// in all of its buffers then.
+  private func say(_ members: [Member]) throws {
+    let end_ns = monotonic_ns() + 60_000_000_000
+    var heard = 0
+    while monotonic_ns() < end_ns {
+      for member in members {
+        guard member.isConnected else {
+          report(members, heard)
+          return
+        }
+        member.speak()
+        if member.wasHeard() { heard += 1 }
+      }
+    }
+    throw RmapError(description: "no connection has ended within 60 s")
+  }
+
+  private func report(_ members: [Member], _ heard: Int) {
     printLine(
       "{\"schema\":1,\"bench\":\"crowd\",\"connections\":\(members.count),\"heard\":\(heard)}")
-    withExtendedLifetime(members) { while true { pause() } }
   }
 }
