@@ -28,6 +28,21 @@ import Testing
     #expect(trouble[0].contains(KernelLog.faultOfTheEmulator) == isEmulators)
   }
 
+  /// Kernels before 6.10 say no "Oops" in front of it.
+  @Test(arguments: [("Oops: int3", "e8", true), ("int3", "0f", true), ("int3", "cc", false)])
+  func breakpointsAreTheKernelsUnlessThereIsNone(name: String, byte: String, isEmulators: Bool) {
+    let trouble = KernelLog.trouble(
+      in: """
+        [    1.212431] \(name): 0000 [#1] PREEMPT SMP NOPTI
+        [    1.212822] RIP: 0010:enqueue_timer+0x59/0xc0
+        [    1.213045] Code: 48 8b 45 00 48 89 03 \(byte) <1f> 44 00 00 5b 5d 41 5c
+        [    1.213460] RSP: 0018:ffffb5a1c0003ea8 EFLAGS: 00000086
+        [    1.214001] Kernel panic - not syncing: Fatal exception in interrupt
+        """)
+    #expect(trouble.contains { $0.contains("Kernel panic") })
+    #expect(trouble[0].contains(KernelLog.faultOfTheEmulator) == isEmulators)
+  }
+
   /// A scenario's own trouble has no registers; flags alone are no trouble.
   @Test func flagsAloneAreNone() {
     let log = "[    1.0] RSP: e02b:ffffc90040003f08 EFLAGS: 91678302"

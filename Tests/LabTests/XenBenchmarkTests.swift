@@ -110,6 +110,19 @@ struct XenBenchmarkTests {
     #expect(XenMove.WorkingSet.most.size_mib(of: 64, available_mib: 0) == 1)
   }
 
+  @Test("one guest is moved in every way, the others in the compared ones, and all as asked")
+  func cases() {
+    var benchmark = XenBenchmark()
+    let every = XenMove(memory_mib: 256, workingSet: .quarter, access: .write)
+    for move in benchmark.moves {
+      let systems = benchmark.cases.filter { $0.move == move }.map(\.system)
+      #expect(systems == (move == every ? XenMoveSystem.allCases : XenMoveSystem.compared))
+    }
+    benchmark.systems = [.push]
+    #expect(benchmark.cases.map(\.move) == benchmark.moves)
+    #expect(benchmark.cases.allSatisfy { $0.system == .push })
+  }
+
   @Test("systems are named as memxctl names strategies")
   func systems() {
     #expect(XenMoveSystem(rawValue: "push+lru")?.strategy == "push+lru")

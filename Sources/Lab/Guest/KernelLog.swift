@@ -17,8 +17,8 @@ public enum KernelLog {
   /// trap flag among them; the kernel wonders who wanted to step through it, and goes on.
   static let faultsOfTheEmulator = ["exc_debug_kernel"]
 
-  /// What precedes signs of trouble that the emulator has brought about: a fault with flags that no x86 processor can have.
-  /// It tells nothing about what was run, which should be run again.
+  /// What precedes signs of trouble that the emulator has brought about: a fault with flags that no x86 processor can have, or
+  /// a breakpoint where there is none. It tells nothing about what was run, which should be run again.
   public static let faultOfTheEmulator = "the emulator, not the kernel, is at fault"
 
   /// Bits of EFLAGS that are always 0 (Intel, Software Developer's Manual, volume 1, section 3.4.3).
@@ -33,18 +33,34 @@ public enum KernelLog {
       signs.contains { !tolerated.contains($0) && line.contains($0) }
         && !faultsOfTheEmulator.contains { line.contains($0) }
     }
-    guard !found.isEmpty, let flags = lines.lazy.compactMap(impossibleFlags(in:)).first else {
-      return found
-    }
-    return ["\(faultOfTheEmulator): EFLAGS were 0x\(String(flags, radix: 16))"] + found
+    guard !found.isEmpty else { return [] }
+    let evidence = lines.lazy.compactMap(impossibleFlags(in:)).first ?? staleBreakpoint(in: lines)
+    return (evidence.map { ["\(faultOfTheEmulator): \($0)"] } ?? []) + found
   }
 
   /// The flags in a line of a fault's registers, when they are impossible.
-  private static func impossibleFlags(in line: Substring) -> UInt32? {
+  private static func impossibleFlags(in line: Substring) -> String? {
     let words = line.split(separator: " ")
     guard let label = words.firstIndex(of: "EFLAGS:"), label + 1 < words.endIndex,
       let flags = UInt32(words[label + 1], radix: 16), flags & impossibleFlags != 0
     else { return nil }
-    return flags
+    return "EFLAGS were 0x\(String(flags, radix: 16))"
+  }
+
+  /// The instruction of a fatal breakpoint, when it is none.
+  ///
+  /// A kernel that patches itself has a breakpoint in the place until the patch is complete and all processors know of it
+  /// (`arch/x86/kernel/alternative.c`, `text_poke_bp_batch`). An emulator that runs its old translation once more
+  /// meets a breakpoint that nobody expects any longer. The byte in memory tells: it precedes the one in angle
+  /// brackets, at which the processor would have gone on.
+  private static func staleBreakpoint(in lines: [Substring]) -> String? {
+    guard let fault = lines.firstIndex(where: { $0.contains("int3: 0000 [#") }),
+      let code = lines[fault...].first(where: { $0.contains("Code: ") })
+    else { return nil }
+    let bytes = code.split(separator: " ")
+    guard let next = bytes.firstIndex(where: { $0.hasPrefix("<") }), next > bytes.startIndex,
+      let byte = UInt8(bytes[next - 1], radix: 16), byte != 0xCC
+    else { return nil }
+    return "a breakpoint where the code has 0x\(String(byte, radix: 16))"
   }
 }

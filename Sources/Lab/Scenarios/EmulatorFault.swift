@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What no guest can help: that the emulator has made garbage of its flags (`KernelLog.faultOfTheEmulator`).
+/// What no guest can help (`KernelLog.faultOfTheEmulator`).
 enum EmulatorFault {
   /// How often what met it is played again.
   private static let mostAgain = 2

@@ -53,6 +53,9 @@ public enum XenMoveSystem: String, CaseIterable, Sendable {
   case streams
   case streamsLRU = "streams+lru"
 
+  /// What the paper's Figures 5 to 7 and Table 2 compare, and our own.
+  static let compared = [stopAndCopy, push, dualMultiLRU, streamsLRU]
+
   /// What `memxctl migrate` takes as its strategy; nil when it is not memx that moves the guest.
   var strategy: String? { self == .stopAndCopy ? nil : rawValue }
 }
