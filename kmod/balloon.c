@@ -86,8 +86,9 @@ void memx_balloon_adopt(struct memx_balloon *balloon, struct list_head *pages,
 	mutex_unlock(&balloon->lock);
 }
 
-/* Under the lock. */
-static u64 memx_balloon_take_locked(struct memx_balloon *balloon, u64 most)
+/* Under the lock. What relieves the kernel does not fill the pool. */
+static u64 memx_balloon_take_locked(struct memx_balloon *balloon, u64 most,
+				    bool relieves)
 {
 	u64 taken = 0;
 
@@ -100,7 +101,10 @@ static u64 memx_balloon_take_locked(struct memx_balloon *balloon, u64 most)
 		for (i = got; i < count; i++)
 			list_add(&balloon->batch[i]->lru, &balloon->pages);
 		for (i = 0; i < got; i++)
-			memx_page_give(balloon->dev, balloon->batch[i]);
+			if (relieves)
+				__free_page(balloon->batch[i]);
+			else
+				memx_page_give(balloon->dev, balloon->batch[i]);
 		WRITE_ONCE(balloon->count, balloon->count - got);
 		taken += got;
 		if (got < count)
@@ -122,14 +126,14 @@ u64 memx_balloon_take(struct memx_balloon *balloon, u64 most)
 	u64 taken;
 
 	mutex_lock(&balloon->lock);
-	taken = memx_balloon_take_locked(balloon, most);
+	taken = memx_balloon_take_locked(balloon, most, false);
 	mutex_unlock(&balloon->lock);
 	return taken;
 }
 
 static u64 memx_balloon_relieve_locked(struct memx_balloon *balloon, u64 most)
 {
-	u64 taken = memx_balloon_take_locked(balloon, most);
+	u64 taken = memx_balloon_take_locked(balloon, most, true);
 
 	balloon->relieved += taken;
 	return taken;
@@ -233,6 +237,11 @@ static unsigned long memx_balloon_shrink(struct memx_balloon *balloon,
 MEMX_SHRINKER(memx_balloon_shrinker, struct memx_balloon, shrinker,
 	      memx_balloon_shrinkable, memx_balloon_shrink, MEMX_BALLOON_SEEKS)
 
+/*
+ * Frames that the page-out has taken are to be had from the balloon, and from a
+ * pool that is large for it. The page-out itself ends: it would only take them
+ * again.
+ */
 static int memx_balloon_oom(struct notifier_block *block, unsigned long unused,
 			    void *freed)
 {
@@ -242,6 +251,8 @@ static int memx_balloon_oom(struct notifier_block *block, unsigned long unused,
 
 	if (READ_ONCE(balloon->frozen))
 		return NOTIFY_OK;
+	WRITE_ONCE(balloon->exhausted, true);
+	*pages += memx_pool_resize(balloon->dev, false);
 	if (!mutex_trylock(&balloon->lock)) {
 		/* Frames come or go just now: nobody need die before the next look. */
 		*pages += 1;

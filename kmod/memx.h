@@ -466,6 +466,7 @@ struct memx_migration {
  * @held: the worker takes nothing out
  * @frozen: nor does memory pressure
  * @presser: the task that makes the pressure, or NULL
+ * @exhausted: somebody was about to be killed since it began to make it
  * @work: takes pages out
  * @shrinker: does so under memory pressure
  * @oom: does so before anybody is killed
@@ -480,6 +481,7 @@ struct memx_balloon {
 	bool held;
 	bool frozen;
 	struct task_struct *presser;
+	bool exhausted;
 	struct delayed_work work;
 	memx_shrinker shrinker;
 	struct notifier_block oom;
@@ -917,7 +919,7 @@ struct page *memx_page_take(struct memx_device *dev);
 void memx_page_give(struct memx_device *dev, struct page *page);
 bool memx_pool_put(struct memx_device *dev, struct page *page);
 void memx_pool_close(struct memx_device *dev, struct list_head *pages);
-void memx_pool_resize(struct memx_device *dev, bool large);
+unsigned long memx_pool_resize(struct memx_device *dev, bool large);
 void memx_pool_open(struct memx_device *dev);
 bool memx_pool_fills(const struct memx_device *dev);
 void memx_slots_unmark(struct memx_device *dev, unsigned long *pfns,

@@ -121,9 +121,22 @@ static bool memx_pageout_look(struct memx_pageout *pageout,
 	       rate->back * 4 < rate->gone * 3;
 }
 
+/* Give what was gained back to the kernel. */
+static void memx_pageout_return(struct memx_pageout *pageout)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &pageout->gained, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+	}
+	pageout->count = 0;
+}
+
 /* Return why it ended, for the log. */
 static const char *memx_pageout_gently(struct memx_pageout *pageout)
 {
+	struct memx_balloon *balloon = &pageout->dev->pseudo->balloon;
 	unsigned long end = jiffies + pageout->limit_s * HZ;
 	unsigned long told = jiffies;
 	struct memx_pageout_rate rate = {
@@ -135,11 +148,16 @@ static const char *memx_pageout_gently(struct memx_pageout *pageout)
 	rate.gone = 0;
 	rate.back = 0;
 	while (!kthread_should_stop()) {
-		for (i = 0; i < MEMX_PAGEOUT_STEP; i++)
+		for (i = 0; i < MEMX_PAGEOUT_STEP; i++) {
+			if (READ_ONCE(balloon->exhausted)) {
+				memx_pageout_return(pageout);
+				return "the guest needs all that is left";
+			}
 			if (memx_pageout_gain(pageout))
 				failures = 0;
 			else if (++failures == MEMX_PAGEOUT_GENTLE_FAILURES)
 				return "nothing more to be gained";
+		}
 		if (pageout->count >= MEMX_XEN_BATCH_PAGES)
 			memx_pageout_give(pageout);
 		if (time_after(jiffies, told + MEMX_PAGEOUT_TELL)) {
@@ -165,6 +183,7 @@ static int memx_pageout_thread(void *data)
 	unsigned long began = jiffies;
 	const char *why;
 
+	WRITE_ONCE(dev->pseudo->balloon.exhausted, false);
 	WRITE_ONCE(dev->pseudo->balloon.presser, current);
 	why = memx_pageout_gently(pageout);
 	memx_pageout_give(pageout);

@@ -32,8 +32,12 @@
 
 #define MEMX_SLOT_LOCKS 64
 
-/* What a burst of reclaim, or a window of pushes, takes at a time, and more ... */
+/*
+ * What a burst of reclaim, or a window of pushes, takes at a time, and more; but
+ * at most a 64th of memory ...
+ */
 #define MEMX_POOL_PAGES 512
+#define MEMX_POOL_SHIFT 6
 /* ... and what several at once may have written and not freed yet: a 16th of memory. */
 #define MEMX_POOL_LARGE_SHIFT 4
 
@@ -554,30 +558,41 @@ bool memx_pool_put(struct memx_device *dev, struct page *page)
 	return put;
 }
 
+static unsigned long memx_pool_most(bool large)
+{
+	unsigned long most = min_t(unsigned long, MEMX_POOL_PAGES,
+				   totalram_pages() >> MEMX_POOL_SHIFT);
+
+	return large ? max(most, totalram_pages() >> MEMX_POOL_LARGE_SHIFT) :
+		       most;
+}
+
 /**
  * memx_pool_resize - let the pool be large, while much is paged out, or not
  * @dev: the device
  * @large: whether it is
+ *
+ * Return: how many pages it has given back to the kernel.
  */
-void memx_pool_resize(struct memx_device *dev, bool large)
+unsigned long memx_pool_resize(struct memx_device *dev, bool large)
 {
 	struct memx_slots *map = dev->map;
-	unsigned long limit = MEMX_POOL_PAGES;
+	unsigned long limit = memx_pool_most(large), given = 0;
 	LIST_HEAD(surplus);
 	struct page *page, *next;
 
-	if (large)
-		limit = max(limit, totalram_pages() >> MEMX_POOL_LARGE_SHIFT);
 	spin_lock_bh(&map->pool_lock);
 	map->pool_limit = limit;
 	while (map->pooled > limit) {
 		page = list_first_entry(&map->pool, struct page, lru);
 		list_move(&page->lru, &surplus);
 		map->pooled--;
+		given++;
 	}
 	spin_unlock_bh(&map->pool_lock);
 	list_for_each_entry_safe(page, next, &surplus, lru)
 		__free_page(page);
+	return given;
 }
 
 /**
@@ -699,7 +714,7 @@ int memx_slots_create(struct memx_device *dev, u64 count)
 		spin_lock_init(&map->locks[i].lock);
 	spin_lock_init(&map->pool_lock);
 	INIT_LIST_HEAD(&map->pool);
-	map->pool_limit = MEMX_POOL_PAGES;
+	map->pool_limit = memx_pool_most(false);
 	INIT_WORK(&map->refill, memx_pool_refill);
 	dev->map = map;
 	memx_pool_open(dev);

@@ -57,14 +57,30 @@ public struct KernelFiles: Sendable {
   /// This machine's memory in KiB.
   ///
   /// - Throws: ``Failure`` when the kernel does not say.
-  public func memoryKiB() throws(Failure) -> UInt64 {
+  public func memoryKiB() throws(Failure) -> UInt64 { try memoryKiB("MemTotal") }
+
+  /// How much of this machine's memory can be paged out, in KiB: what is available or programs' own, and an eighth more,
+  /// as the kernel's share changes.
+  ///
+  /// A pseudo-paging device has its pages in that same memory, and should not be larger: Linux keeps the slot of a page
+  /// that it reads back while less than half of the swap space is in use (`vm_swap_full`, include/linux/swap.h). With slots
+  /// for all of a small guest's memory, a program that the guest has room for once would be there twice.
+  ///
+  /// - Throws: ``Failure`` when the kernel does not say.
+  public func pageableKiB() throws(Failure) -> UInt64 {
+    var pageable: UInt64 = 0
+    for name in ["MemAvailable", "AnonPages", "Shmem"] { pageable += try memoryKiB(name) }
+    return min(try memoryKiB(), pageable + pageable / 8)
+  }
+
+  private func memoryKiB(_ name: String) throws(Failure) -> UInt64 {
     for line in (text(proc + "/meminfo") ?? "").split(separator: "\n")
-    where line.hasPrefix("MemTotal:") {
+    where line.hasPrefix(name + ":") {
       if let kib = line.split(separator: " ").dropFirst().first.flatMap({ UInt64($0) }) {
         return kib
       }
     }
-    throw Failure(.failed, "cannot find MemTotal in \(proc)/meminfo")
+    throw Failure(.failed, "cannot find \(name) in \(proc)/meminfo")
   }
 
   /// The devices that are attached, by number.

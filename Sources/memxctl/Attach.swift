@@ -70,7 +70,7 @@ struct Attach: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Take so much of the region, in bytes or with K, M, G, T; a whole number of 4K pages. "
-        + "Left out, all of it; with --pseudo, as much as this machine has memory.",
+        + "Left out, all of it; with --pseudo, as much as this machine can page out.",
       valueName: "size"),
     transform: { text in
       let size = try ByteSize(parsing: text)
@@ -169,7 +169,7 @@ struct Attach: ParsableCommand {
       request.server = server
       request.token = try tokenFile.map(tokenIn) ?? token
       request.sizeBytes = size
-      if pseudo, size == nil { request.sizeBytes = try files.memoryKiB() / 4 * 4096 }
+      if pseudo, size == nil { request.sizeBytes = try files.pageableKiB() / 4 * 4096 }
       request.timeoutS = timeout
       request.queueDepth = queueDepth
       request.mtu = mtu
