@@ -30,6 +30,11 @@
 /* Bounds of how long an announced page is waited for. */
 #define MEMX_PATIENCE_MIN_NS (3ULL * NSEC_PER_MSEC)
 #define MEMX_PATIENCE_MAX_NS (100ULL * NSEC_PER_MSEC)
+/*
+ * How far into a promise who needs a page may go and still wait without asking:
+ * at its far end they would wait for all before it.
+ */
+#define MEMX_PUSH_NEAR 8
 
 /**
  * struct memx_push_place - a push that has not arrived whole
@@ -310,6 +315,35 @@ void memx_push_announce(struct memx_device *dev, const struct rmap_hdr *hdr)
 	}
 }
 
+static bool memx_push_all_announced(struct memx_device *dev, u64 first)
+{
+	u64 end = first + MEMX_PUSH_NEAR;
+
+	return end <= dev->slots &&
+	       find_next_zero_bit(dev->push->announced, end, first) == end;
+}
+
+/*
+ * Whether many pages come before an announced one: those on one side of it are
+ * all announced, and none about it has come. The nearest are looked at first:
+ * who goes on from page to page has just had one of them.
+ */
+static bool memx_push_is_far(struct memx_device *dev, u64 slot)
+{
+	u64 away;
+
+	if (!memx_push_all_announced(dev, slot + 1) &&
+	    (slot < MEMX_PUSH_NEAR ||
+	     !memx_push_all_announced(dev, slot - MEMX_PUSH_NEAR)))
+		return false;
+	for (away = 1; away <= MEMX_PUSH_NEAR; away++)
+		if ((slot >= away && !memx_slot_is_remote(dev, slot - away)) ||
+		    (slot + away < dev->slots &&
+		     !memx_slot_is_remote(dev, slot + away)))
+			return false;
+	return true;
+}
+
 /**
  * memx_push_is_announced - is a missing page on its way, or nearly?
  * @dev: the device
@@ -318,11 +352,13 @@ void memx_push_announce(struct memx_device *dev, const struct rmap_hdr *hdr)
  * An announcement is good for one question: if the page does not come, it is
  * asked for.
  *
- * Return: whether to wait a while before asking for it.
+ * Return: whether to wait a while before asking for it: not for one that many
+ * others would come before.
  */
 bool memx_push_is_announced(struct memx_device *dev, u64 slot)
 {
-	return test_and_clear_bit(slot, dev->push->announced);
+	return test_and_clear_bit(slot, dev->push->announced) &&
+	       !memx_push_is_far(dev, slot);
 }
 
 /**

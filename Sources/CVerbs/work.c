@@ -3,7 +3,6 @@
 #include "verbs.h"
 
 #ifdef MEMX_HAVE_VERBS
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -125,16 +124,6 @@ void memx_verbs_write(struct memx_verbs_connection *connection, uint64_t id, con
   request->wr.rdma.rkey = remote_key;
 }
 
-void memx_verbs_write_immediate(struct memx_verbs_connection *connection, uint64_t id,
-                                const void *buffer, uint32_t bytes, uint32_t local_key,
-                                uint64_t remote, uint32_t remote_key, uint32_t immediate) {
-  struct ibv_send_wr *request = gather(connection, id, buffer, bytes, local_key);
-  request->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
-  request->wr.rdma.remote_addr = remote;
-  request->wr.rdma.rkey = remote_key;
-  request->imm_data = htonl(immediate);
-}
-
 int memx_verbs_post(struct memx_verbs_connection *connection) {
   if (connection->gathered == 0) return 0;
   struct ibv_send_wr *bad;
@@ -144,17 +133,6 @@ int memx_verbs_post(struct memx_verbs_connection *connection) {
 
 // MARK: Completions
 
-static uint32_t kind_of(const struct ibv_wc *completion) {
-  switch (completion->opcode) {
-    case IBV_WC_RECV: return MEMX_VERBS_RECEIVED;
-    case IBV_WC_RECV_RDMA_WITH_IMM: return MEMX_VERBS_RECEIVED_IMMEDIATE;
-    case IBV_WC_SEND: return MEMX_VERBS_SENT;
-    case IBV_WC_RDMA_READ: return MEMX_VERBS_READ;
-    case IBV_WC_RDMA_WRITE: return MEMX_VERBS_WRITTEN;
-    default: return MEMX_VERBS_OTHER;
-  }
-}
-
 static int poll_queue(struct ibv_cq *queue, struct memx_verbs_completion *completions, int count) {
   struct ibv_wc found[16];
   if (count > 16) count = 16;
@@ -162,10 +140,8 @@ static int poll_queue(struct ibv_cq *queue, struct memx_verbs_completion *comple
   for (int index = 0; index < count; index++) {
     completions[index] = (struct memx_verbs_completion){
         .id = found[index].wr_id,
-        .kind = kind_of(found + index),
         .status = found[index].status,
         .bytes = found[index].byte_len,
-        .immediate = ntohl(found[index].imm_data),
         .connection = found[index].qp_num,
     };
   }

@@ -47,11 +47,13 @@ struct EventLog {
       logger.warning(
         "session expired: the client was silent",
         metadata: ["session": "\(hex(session))", "client": "\(name(peer))"])
-    case .disconnected(let session, let peer):
+    case .disconnected(let session, let peer, let reason):
       guard mayWrite() else { return }
       logger.info(
         "client's connection has ended, and its session with it",
-        metadata: ["session": "\(hex(session))", "client": "\(name(peer))"])
+        metadata: [
+          "session": "\(hex(session))", "client": "\(name(peer))", "reason": "\(reason)",
+        ])
     case .replaced(let session, let peer):
       guard mayWrite() else { return }
       logger.info(

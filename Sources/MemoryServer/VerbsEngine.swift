@@ -133,7 +133,7 @@ final class VerbsEngine: Engine {
         link.manage()
         nextManage_ns = now_ns + Self.manage_ns
         // Before newcomers are heard, for whom there is room now.
-        while let peer = link.takeEnded() { core.disconnected(peer) }
+        noteEnded(of: &link, &core)
       }
       var count = 0
       while count < Self.batch, let frame = link.next() {
@@ -149,7 +149,7 @@ final class VerbsEngine: Engine {
       // Behind the answers, so that what somebody waits for goes first.
       let pushDue_ns = core.push(now_ns: now_ns, sink: &link)
       link.flush()
-      while let peer = link.takeEnded() { core.disconnected(peer) }
+      noteEnded(of: &link, &core)
       if core.endedSessions != endedSessions {
         endedSessions = core.endedSessions
         link.closeWindows { core.hasSession($0) }
@@ -190,6 +190,13 @@ final class VerbsEngine: Engine {
     state.counters = formerCounters + core.counters
     state.sessions = []
     publish(&state)
+  }
+
+  /// Ends the sessions of connections that have ended.
+  private func noteEnded(of link: inout VerbsLink, _ core: inout ServerCore<RegionTable>) {
+    while let ended = link.takeEnded() {
+      core.disconnected(ended.peer, reason: "\(ended.reason)")
+    }
   }
 
   /// What has to be done now and then, 20 times a second at most. False when serving has to end.

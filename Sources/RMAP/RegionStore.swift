@@ -94,7 +94,7 @@ public enum ServerEvent: Sendable {
   /// Nothing was heard for the session timeout.
   case expired(session: UInt32, peer: MACAddress)
   /// Its connection has ended.
-  case disconnected(session: UInt32, peer: MACAddress)
+  case disconnected(session: UInt32, peer: MACAddress, reason: String)
   /// The same client attached again.
   case replaced(session: UInt32, peer: MACAddress)
   /// Malformed or forged traffic, answered with `status` or dropped.

@@ -720,9 +720,11 @@ public struct ServerCore<Store: RegionStore & ~Copyable>: ~Copyable {
   }
 
   /// Ends the sessions of a peer that is gone, as a link knows whose connections end.
-  public mutating func disconnected(_ peer: MACAddress) {
+  ///
+  /// - Parameter reason: why its connection has ended, for the log.
+  public mutating func disconnected(_ peer: MACAddress, reason: @autoclosure () -> String) {
     for index in 0..<limits.maxSessions where table[index].id != 0 && table[index].peer == peer {
-      store.note(.disconnected(session: table[index].id, peer: peer))
+      store.note(.disconnected(session: table[index].id, peer: peer, reason: reason()))
       counters.sessionsDisconnected += 1
       close(index)
     }

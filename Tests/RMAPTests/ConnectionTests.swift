@@ -49,7 +49,8 @@ import Testing
     let session = try server.session(from: a)
     _ = try server.session("other", from: b)
     let ended = server.core.endedSessions
-    server.core.disconnected(a)
+    server.core.disconnected(a, reason: "the cable is out")
+    #expect(server.store.disconnectReasons == ["the cable is out"])
     let now = server.core.endedSessions
     #expect(now == ended + 1)
     let (first, second) = (server.core.hasSession(a), server.core.hasSession(b))

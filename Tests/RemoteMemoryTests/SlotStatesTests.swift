@@ -37,8 +37,11 @@ import Testing
       let rest = model[Int(from)...]
       let first = rest.firstIndex(of: state).map { UInt64($0) }
       let run = UInt64(rest.prefix(Int(limit)).prefix { $0 == state }.count)
+      let distance = UInt64.random(in: 0...31, using: &random)
+      let near = model[Int(slot - min(slot, distance))...Int(min(slot + distance, slots - 1))]
       guard states.first(state, from: from) == first,
         states.run(state, from: from, limit: limit) == run,
+        states.isPresent(anyNear: slot, within: distance) == near.contains(.present),
         states.awaited == UInt64(awaited.count), states.isAwaited(slot) == awaited.contains(slot),
         states[slot] == model[Int(slot)]
       else {

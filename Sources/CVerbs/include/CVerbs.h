@@ -56,22 +56,11 @@ struct memx_verbs_abilities {
   bool windows;       // memory windows of type 2
 };
 
-enum memx_verbs_kind {
-  MEMX_VERBS_RECEIVED = 1,
-  MEMX_VERBS_RECEIVED_IMMEDIATE,  // a write by the other end; its buffer is a receive's, untouched
-  MEMX_VERBS_SENT,
-  MEMX_VERBS_READ,
-  MEMX_VERBS_WRITTEN,
-  MEMX_VERBS_OTHER,
-};
-
 /// One finished operation.
 struct memx_verbs_completion {
   uint64_t id;          // as it was posted
-  uint32_t kind;        // enum memx_verbs_kind; of a failed one not known
   uint32_t status;      // 0, or an enum ibv_wc_status: memx_verbs_status_text
   uint32_t bytes;       // received
-  uint32_t immediate;   // in the host's order
   uint32_t connection;  // memx_verbs_number of it
 };
 
@@ -200,11 +189,6 @@ void memx_verbs_read(struct memx_verbs_connection *connection, uint64_t id, void
 /// Gathers a write to the other end's memory, which does not notice.
 void memx_verbs_write(struct memx_verbs_connection *connection, uint64_t id, const void *buffer,
                       uint32_t bytes, uint32_t local_key, uint64_t remote, uint32_t remote_key);
-
-/// As `memx_verbs_write`, but the other end is told, with a number, and spends a receive.
-void memx_verbs_write_immediate(struct memx_verbs_connection *connection, uint64_t id,
-                                const void *buffer, uint32_t bytes, uint32_t local_key,
-                                uint64_t remote, uint32_t remote_key, uint32_t immediate);
 
 /// Hands over what was gathered. 0, or an errno value: the connection is of no use then, and of what was gathered
 /// some will not complete.

@@ -52,7 +52,8 @@ extension Scenario {
 
       bed.progress.note(
         "a guest that is out of memory pages out, moves, and is shut down while its pages follow")
-      try await guest.useUp(leaving_mib: 6, pageable_mib: 24)
+      _ = try await Sweep.start(on: guest, .read, size_mib: 24, step_us: 0)
+      try await guest.useUp(leaving_mib: 6)
       async let ended = target.migrate(guest, to: source, "--rate 1M")
       try await guest.missing(.seconds(300)) { $0 > 0 }
       let log = try await guest.kernelLog()
@@ -87,14 +88,12 @@ extension Scenario {
 }
 
 extension XenGuest {
-  /// Leaves next to no memory: what can be paged out in a tmpfs, all other in a ramfs, which cannot.
-  fileprivate func useUp(leaving_mib: Int, pageable_mib: Int) async throws {
+  /// Leaves next to no memory: fills a ramfs, which cannot be paged out.
+  fileprivate func useUp(leaving_mib: Int) async throws {
     try await run(
       """
-      mkdir -p /pageable /fixed
-      mount -t tmpfs -o size=\(2 * pageable_mib)m none /pageable
+      mkdir -p /fixed
       mount -t ramfs none /fixed
-      dd if=/dev/urandom of=/pageable/data bs=1M count=\(pageable_mib)
       available=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
       dd if=/dev/zero of=/fixed/data bs=1M count=$((available - \(leaving_mib)))
       """)

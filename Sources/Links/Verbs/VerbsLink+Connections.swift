@@ -6,7 +6,7 @@ extension VerbsLink {
   /// How long what was under way when a connection ended may take to come back.
   private static var drain_ns: UInt64 { 1_000_000_000 }
   /// A connection that has acknowledged nothing for so long, with something to acknowledge, has ended.
-  private static var stalled_ns: UInt64 { 5_000_000_000 }
+  private static var stalled_ms: UInt64 { 5_000 }
 
   /// What stands for a connection where the protocol wants an address: a locally administered one, made of its entry and
   /// of a number that tells it from those before it there.
@@ -50,7 +50,7 @@ extension VerbsLink {
         let entry = Int(memx_verbs_owner(event.connection))
         if connections[entry].phase == .accepted { connections[entry].phase = .open }
       case MEMX_VERBS_ENDED:
-        disconnect(isServer ? Int(memx_verbs_owner(event.connection)) : 0)
+        disconnect(isServer ? Int(memx_verbs_owner(event.connection)) : 0, .disconnected)
       case MEMX_VERBS_REMOVED: isGone = true
       default:
         reap()
@@ -116,10 +116,10 @@ extension VerbsLink {
 
   /// Ends a peer's connection, if it has not ended.
   public mutating func disconnect(_ peer: MACAddress) {
-    if let entry = entry(of: peer) { disconnect(entry) }
+    if let entry = entry(of: peer) { disconnect(entry, .closed) }
   }
 
-  mutating func disconnect(_ entry: Int) {
+  mutating func disconnect(_ entry: Int, _ reason: EndedConnection.Reason) {
     guard connections[entry].phase == .open || connections[entry].phase == .accepted else {
       return
     }
@@ -131,15 +131,15 @@ extension VerbsLink {
       memx_verbs_disconnect(connections[entry].handle)
     }
     closeWindow(entry)
-    endedPeers[endedCount] = peer(of: entry)
+    ended[endedCount] = EndedConnection(peer: peer(of: entry), reason: reason)
     endedCount += 1
   }
 
   /// A connection that has ended, each once; its session must end before the next call of `manage`.
-  public mutating func takeEnded() -> MACAddress? {
+  public mutating func takeEnded() -> EndedConnection? {
     guard endedCount > 0 else { return nil }
     endedCount -= 1
-    return endedPeers[endedCount]
+    return ended[endedCount]
   }
 
   /// Frees connections that have ended, once what was under way has come back; ends those that are stuck.
@@ -150,8 +150,10 @@ extension VerbsLink {
       switch connection.phase {
       case .free: continue
       case .accepted, .open:
-        if connection.underWay > 0, now_ns &- connection.progress_ns > Self.stalled_ns {
-          disconnect(entry)
+        if connection.underWay > 0,
+          now_ns &- connection.progress_ns > Self.stalled_ms * 1_000_000
+        {
+          disconnect(entry, .stalled(ms: Self.stalled_ms))
         }
       case .ending:
         let isDrained =

@@ -6,9 +6,9 @@ import RMAP
 extension VerbsLink: FrameSink {
   /// How long to wait for a buffer, or for room in a connection, before the connection that stands in the way is given
   /// up: so long does one that takes nothing hold up the others.
-  private static var patience_ns: UInt64 { 2_000_000 }
+  private static var patience_ms: UInt64 { 2 }
   /// How long to wait for the buffers of a connection that was given up: for the device alone, not for another machine.
-  private static var reclaim_ns: UInt64 { 50_000_000 }
+  private static var reclaim_ms: UInt64 { 50 }
 
   @inline(__always)
   public mutating func append(
@@ -70,12 +70,16 @@ extension VerbsLink: FrameSink {
       guard connections[entry].phase != .ending else { return false }
       let isFull = connections[entry].underWay == connections[entry].sendLimit
       if freeSendCount > 0, !isFull { return true }
-      let waited_ns = monotonic_ns() &- start_ns
-      if waited_ns > Self.patience_ns, !hasGivenUp {
+      let waited_ms = (monotonic_ns() &- start_ns) / 1_000_000
+      if waited_ms >= Self.patience_ms, !hasGivenUp {
         hasGivenUp = true
-        if let idle = isFull ? entry : idlest { disconnect(idle) }
-      } else if waited_ns > Self.patience_ns + Self.reclaim_ns {
-        disconnect(entry)
+        if isFull {
+          disconnect(entry, .full(ms: Self.patience_ms))
+        } else if let idlest {
+          disconnect(idlest, .idlest(ms: Self.patience_ms))
+        }
+      } else if waited_ms >= Self.patience_ms + Self.reclaim_ms {
+        disconnect(entry, .withoutBuffer(ms: waited_ms))
         return false
       }
       sched_yield()
@@ -127,7 +131,8 @@ extension VerbsLink: FrameSink {
       connections[entry].hasGathered = false
       guard let handle = connections[entry].handle else { continue }
       counters.calls += 1
-      if memx_verbs_post(handle) != 0 { disconnect(entry) }
+      let code = memx_verbs_post(handle)
+      if code != 0 { disconnect(entry, .refused(code: code)) }
     }
     if freeSendCount < options.sends / 2 { takeSends() }
   }
@@ -156,13 +161,13 @@ extension VerbsLink: FrameSink {
       freeSendCount += 1
       connections[entry].underWay -= 1
       if connections[entry].phase != .ending { connections[entry].progress_ns = now_ns }
-      if completion.status != 0 { disconnect(entry) }
+      if completion.status != 0 { disconnect(entry, .failed(status: completion.status)) }
     } else if completion.id >> 32 == Work.oneSided {
       finished[finishedCount] = Finished(id: index, status: completion.status)
       finishedCount += 1
-      if completion.status != 0 { disconnect(0) }
+      if completion.status != 0 { disconnect(0, .failed(status: completion.status)) }
     } else if completion.status != 0, let entry = numbers.find(completion.connection) {
-      disconnect(entry)
+      disconnect(entry, .failed(status: completion.status))
     }
   }
 }

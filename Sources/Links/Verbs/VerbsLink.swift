@@ -128,7 +128,7 @@ public struct VerbsLink: ~Copyable {
   var finishedCount = 0
 
   // Connections that have ended since they were last asked for.
-  let endedPeers: UnsafeMutablePointer<MACAddress>
+  let ended: UnsafeMutablePointer<EndedConnection>
   var endedCount = 0
 
   static var batchCapacity: Int { 16 }
@@ -235,7 +235,7 @@ public struct VerbsLink: ~Copyable {
     sendOwners = .allocate(capacity: options.sends)
     sendOwners.initialize(repeating: Self.nobody, count: options.sends)
     dirty = .allocate(capacity: entryCount)
-    endedPeers = .allocate(capacity: entryCount)
+    ended = .allocate(capacity: entryCount)
     finished = .allocate(capacity: max(1, options.oneSided))
     for index in 0..<options.receives { post(receive: index) }
   }
@@ -260,7 +260,7 @@ public struct VerbsLink: ~Copyable {
     freeSends.deallocate()
     sendOwners.deallocate()
     dirty.deallocate()
-    endedPeers.deallocate()
+    ended.deallocate()
     finished.deallocate()
   }
 

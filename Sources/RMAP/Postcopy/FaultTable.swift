@@ -16,6 +16,9 @@ public struct FaultTable: ~Copyable {
 
   /// Bounds of how long an announced page is waited for before it is asked for all the same.
   static let patienceRange_ns: ClosedRange<UInt64> = 3_000_000...100_000_000
+  /// How far into a promise a program may go and still wait without asking, in pages: at its far end it would wait for all
+  /// before it.
+  private static let near: UInt64 = 8
   /// How often to see whether patience is at its end.
   private static let look_ns: UInt64 = 500_000
   /// A batch of events always finds room.
@@ -62,7 +65,7 @@ public struct FaultTable: ~Copyable {
   }
 
   /// Asks the server for what is waited for, as far as the session has room; but not for what it has said it
-  /// pushes, unless that has been awaited for too long.
+  /// pushes, unless that cannot come soon, or has been awaited for too long.
   ///
   /// - Parameter states: what is announced; what is asked for is requested from now on.
   /// - Returns: for how many pages.
@@ -76,8 +79,11 @@ public struct FaultTable: ~Copyable {
       let fault = faults[index]
       if states[fault.slot] == .announced {
         let waited_ns = now_ns &- fault.start_ns
-        if waited_ns < patience_ns { continue }
-        note(waited_ns)
+        if waited_ns >= patience_ns {
+          note(waited_ns)
+        } else if !isFar(fault.slot, states) {
+          continue
+        }
       }
       faults[index].isAsked = true
       states.set(fault.slot, .requested)
@@ -88,6 +94,15 @@ public struct FaultTable: ~Copyable {
     }
     unasked -= asked
     return asked
+  }
+
+  /// Whether many pages come before an announced one: those on one side of it are all announced, and none about it has
+  /// come. Pages that were announced one by one come one after the other, wherever they are.
+  private func isFar(_ slot: UInt64, _ states: borrowing SlotStates) -> Bool {
+    guard !states.isPresent(anyNear: slot, within: Self.near) else { return false }
+    return states.run(.announced, from: slot + 1, limit: Self.near) == Self.near
+      || slot >= Self.near
+        && states.run(.announced, from: slot - Self.near, limit: Self.near) == Self.near
   }
 
   /// When to call `ask` again at the latest.

@@ -106,6 +106,21 @@ public struct SlotStates: ~Copyable {
     return true
   }
 
+  /// Is any slot present that is at most so far from one?
+  ///
+  /// - Parameter distance: below 32, so that two words hold all of them.
+  public func isPresent(anyNear slot: UInt64, within distance: UInt64) -> Bool {
+    precondition(slot < slots && distance < 32)
+    let low = slot - min(slot, distance)
+    let high = min(slot + distance, slots - 1)
+    var present = words[Int(low / 64)].present & ~0 << (low % 64)
+    if low / 64 != high / 64 {
+      guard present == 0 else { return true }
+      present = words[Int(high / 64)].present
+    }
+    return present & ~0 >> (63 - high % 64) != 0
+  }
+
   /// Notes what the server has said it pushes: of these slots, those that are missing are announced now.
   ///
   /// - Parameter count: from `first` on upwards, downwards when negative. May lead out of the region.

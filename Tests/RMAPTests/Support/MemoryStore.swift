@@ -45,7 +45,9 @@ struct MemoryStore: RegionStore {
   }
   func remaining(_ region: Int) -> Int { state.remaining(region) }
   func endTransfer(_ region: Int, _ report: TransferReport?) { state.endTransfer(region) }
-  func note(_ event: ServerEvent) { state.events += 1 }
+  func note(_ event: ServerEvent) {
+    if case .disconnected(_, _, let reason) = event { state.disconnectReasons.append(reason) }
+  }
 }
 
 /// The pages of a `MemoryStore`, and what its caller did wrong.
@@ -111,7 +113,8 @@ final class MemoryStoreState {
   /// Pages stored and slots cleared by WRITE or DISCARD.
   private(set) var commits = 0
   private(set) var clears = 0
-  var events = 0
+  /// Why connections ended that had a session.
+  var disconnectReasons: [String] = []
   private var isDemandOnly = false
   /// The most frames that were ever in use at once.
   private(set) var peakFrames = 0
