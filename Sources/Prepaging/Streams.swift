@@ -15,8 +15,9 @@
 ///
 /// What is pushed first follows from when a program will wait again. A stream whose program waits
 /// with nothing of what comes next on its way gets a page before all else, in the order of the
-/// waits, since they are served in that order. Then streams that waited of late get a page each in
-/// turn, as far as their windows reach, so that those of one thread, such as the two pointers of a
+/// waits, since they are served in that order; but not once its thread has waited elsewhere, as one
+/// that asks faster than pages can be pushed does. Then streams that waited of late get a page each
+/// in turn, as far as their windows reach, so that those of one thread, such as the two pointers of a
 /// quicksort, stay abreast, and with them those that have promised what they have not given out; and
 /// then the windows of others. When there is nothing of these, the background: bubbles around the
 /// last faults, and in turn with them the LRU order, or, where there is none, the pages in ascending
@@ -114,7 +115,7 @@ struct Streams: ~Copyable {
     histories.deallocate()
   }
 
-  /// Streams whose program waits and that were not served since; in the order of the waits.
+  /// Streams whose program waited and that were not served since; in the order of the waits.
   private var freshQueue: Int { capacity }
   /// Streams that take turns.
   private var sharedQueue: Int { capacity + 1 }
@@ -343,7 +344,9 @@ struct Streams: ~Copyable {
     while streams[freshQueue].next != freshQueue {
       let index = streams[freshQueue].next
       leaveQueue(index)
-      if let slot = step(index, &pending) {
+      if waitsElsewhere(index) > 0 {
+        join(index, after: streams[sharedQueue].previous)
+      } else if let slot = step(index, &pending) {
         join(index, after: streams[sharedQueue].previous)
         extendPromise(index, slots: pending.count)
         return slot

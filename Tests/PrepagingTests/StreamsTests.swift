@@ -22,9 +22,18 @@ import Testing
   @Test func equalDistancesShowAStride() {
     let streams = Pusher("streams", slots: 1000)
     for slot in [100, 140, 180] { #expect(streams.fault(slot)) }
-    #expect(streams.next(1) == [101])
-    #expect(streams.fault(220))
-    #expect(Set(streams.next(12)).isSuperset(of: [260, 300, 340]))
+    #expect(streams.next(1) == [220])
+    #expect(streams.fault(260))
+    #expect(Set(streams.next(12)).isSuperset(of: [300, 340, 380]))
+  }
+
+  /// A thread that asks faster than pages can be pushed has gone on from all of its waits but the last.
+  @Test func aThreadsLastWaitComesFirst() {
+    let streams = Pusher("streams", slots: 80_000)
+    for slot in [10_000, 20_500, 32_000] { _ = streams.fault(slot) }
+    _ = streams.fault(45_000, context: 1)
+    #expect(streams.next(2) == [32_001, 45_001])
+    #expect(Set(streams.next(4)) == [10_001, 20_501, 31_999, 44_999])
   }
 
   /// A strided stream's thread may wait elsewhere for long, as it has others: their edge is theirs all the same.
