@@ -41,15 +41,16 @@ struct RDMAPair: Sendable {
 
   /// The same with a client that is short of memory.
   ///
-  /// It then seldom has two pages in a row for soft-RoCE's packet of a page, so a page goes in two packets; and the server
-  /// has two processors, since one emulated by itself can stall (docs/RDMA.md).
+  /// Linux 6.1 then seldom has two pages in a row for a packet of a page, so there a page goes in two packets; and its
+  /// server has two processors, since one emulated by itself can stall (docs/RDMA.md).
   static func withSwappingClient<R: Sendable>(
     _ bed: Bed, memory_mib: Int, clientMemory_mib: Int,
     _ body: @escaping @Sendable (RDMAPair) async throws -> R
   ) async throws -> R {
-    try await with(
-      bed, memory_mib: memory_mib, clientMemory_mib: clientMemory_mib, serverProcessors: 2,
-      mtu: 2200, body)
+    let isOld = bed.parts.kernel.series == .v6_1
+    return try await with(
+      bed, memory_mib: memory_mib, clientMemory_mib: clientMemory_mib,
+      serverProcessors: isOld ? 2 : 1, mtu: isOld ? 2200 : 9000, body)
   }
 
   /// Boots a client, and one server after the other at the same address: the second knows nothing of the first,

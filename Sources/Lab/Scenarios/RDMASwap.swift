@@ -28,6 +28,8 @@ extension Scenario {
       async let other = bed.pagesFromHost("--region other --queue-depth 4 --duration 20")
       let first_s = try await pair.sort(first_mib, findings)
       await findings.check(try await other, "ethernet")
+      let lost = try await device.counter("reconnects")
+      await findings.expect(lost == 0, "reconnects is \(lost) on a good network")
       if isEmulated {
         if first_s <= mostBeforeTwice_s {
           _ = try await pair.sort(2 * memory_mib, findings)
@@ -40,13 +42,18 @@ extension Scenario {
 
       await findings.set("pages_out", .count(try await device.counter("writes")))
       await findings.set("pages_in", .count(try await device.counter("reads")))
-      for name in ["errors", "bad_checksum", "lost_pages", "reconnects"] {
+      for name in ["errors", "bad_checksum", "lost_pages"] {
         let count = try await device.counter(name)
         await findings.expect(count == 0, "\(name) is \(count) on a good network")
       }
+      // In a guest this short of memory soft-RoCE may lose a connection (docs/RDMA.md), but nothing with it. Until the new
+      // one has its window, the server's program answers.
+      let reconnects = try await device.counter("reconnects")
+      await findings.set("reconnects", .count(reconnects))
       let answered = try await server.status().links[0].counters["reads"] ?? -1
       await findings.expect(
-        answered == 0, "the server's program has answered \(answered) reads of a linear region")
+        answered == 0 || reconnects > 0,
+        "the server's program has answered \(answered) reads of a linear region")
       try await device.remove()
       try await server.stop()
       try await pair.expectNothingLeft(findings)
