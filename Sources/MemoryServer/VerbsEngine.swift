@@ -133,7 +133,7 @@ final class VerbsEngine: Engine {
         link.manage()
         nextManage_ns = now_ns + Self.manage_ns
         // Before newcomers are heard, for whom there is room now.
-        noteEnded(of: &link, &core)
+        endSessions(over: &link, &core)
       }
       var count = 0
       while count < Self.batch, let frame = link.next() {
@@ -149,7 +149,7 @@ final class VerbsEngine: Engine {
       // Behind the answers, so that what somebody waits for goes first.
       let pushDue_ns = core.push(now_ns: now_ns, sink: &link)
       link.flush()
-      noteEnded(of: &link, &core)
+      endSessions(over: &link, &core)
       if core.endedSessions != endedSessions {
         endedSessions = core.endedSessions
         link.closeWindows { core.hasSession($0) }
@@ -192,8 +192,8 @@ final class VerbsEngine: Engine {
     publish(&state)
   }
 
-  /// Ends the sessions of connections that have ended.
-  private func noteEnded(of link: inout VerbsLink, _ core: inout ServerCore<RegionTable>) {
+  /// Ends the sessions over connections that have ended.
+  private func endSessions(over link: inout VerbsLink, _ core: inout ServerCore<RegionTable>) {
     while let ended = link.takeEnded() {
       core.disconnected(ended.peer, reason: "\(ended.reason)")
     }
