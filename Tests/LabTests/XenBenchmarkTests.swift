@@ -67,6 +67,14 @@ struct XenBenchmarkTests {
     #expect(figures[.pages] == 8192 && figures[.network_faults] == nil)
   }
 
+  @Test(
+    "the link carries a quarter of what stop-and-copy does with no limit, and something at least",
+    arguments: [(6000.0, 11), (14_300.0, 5), (1_000_000.0, 1)])
+  func linkRate(total_ms: Double, rate_mb_s: Int) {
+    let figures = XenMoveFigures(StopAndCopy(total_ms: total_ms), sent_bytes: 270_000_000)
+    #expect(XenBenchmark.linkRate_mb_s(figures) == rate_mb_s)
+  }
+
   @Test("a line has the medians of its runs, and names what was moved, and how")
   func medians() throws {
     let runs = try [9000, 1000, 3000].map { try Self.figures(downtime_ms: $0) }

@@ -11,7 +11,7 @@ public struct XenBenchmark: Sendable {
   ///
   /// Not 64: the distribution's kernels alone want 58 MiB in one piece above the first 16. In 96 MiB they leave 28 for
   /// programs, and Linux kills one with a quarter of the memory now and then when its pages are read back.
-  public var memory_mib = [128, 192, 256]
+  public var memory_mib = [128, 256]
   /// How much of it its program uses.
   public var workingSets = XenMove.WorkingSet.allCases
   /// What the program does.
@@ -21,10 +21,11 @@ public struct XenBenchmark: Sendable {
   /// A page takes a millisecond or so over an emulated link. A program that is in more of a hurry waits for
   /// the link whatever is sent first.
   public var step_us = 0
-  /// What the network between the hosts carries, in 10⁶ bytes a second; 0 for as much as it can.
+  /// What the network between the hosts carries, in 10⁶ bytes a second; 0 for as much as it can; nil for
+  /// ``linkShare`` of what stop-and-copy of ``everySystem``'s guest carries with no limit, which is measured first.
   ///
-  /// A link that is faster than the hosts' processors has no say, and emulated dom0s write 30 to 40 MB/s.
-  public var rate_mb_s = 10
+  /// A link that is faster than the hosts' processors has no say, and how fast these are changes from day to day.
+  public var rate_mb_s: Int?
   /// How each guest is moved; nil for ``XenMoveSystem/compared``, and for all there are with
   /// ``everySystem``'s guest.
   public var systems: [XenMoveSystem]?
@@ -32,6 +33,10 @@ public struct XenBenchmark: Sendable {
   public var runs = 1
 
   public init() {}
+
+  /// The link's part of what the hosts could carry when no rate is asked for: so little that a move waits for the link,
+  /// as over the paper's gigabit, and not for the hosts' processors.
+  static let linkShare = 0.25
 
   /// What is moved.
   public var moves: [XenMove] {
@@ -123,13 +128,15 @@ public struct XenBenchmark: Sendable {
     ]
     var columns = Columns(
       [
-        ("MiB", .right), ("working set", .right), ("access", .left), ("system", .left),
+        ("MB/s", .right), ("MiB", .right), ("working set", .right), ("access", .left),
+        ("system", .left),
       ] + figures.map { ($0.title, Columns.Side.right) })
     for line in lines {
       let size = line.measured.first.map { "\($0.workingSet_mib) MiB" }
       columns.add(
         [
-          "\(line.move.memory_mib)", size ?? line.move.workingSet.rawValue,
+          line.rate_mb_s == 0 ? "-" : "\(line.rate_mb_s)", "\(line.move.memory_mib)",
+          size ?? line.move.workingSet.rawValue,
           line.move.access.rawValue, line.system.rawValue,
         ]
           + figures.map { figure, _, unit, places in
@@ -156,16 +163,41 @@ public struct XenBenchmark: Sendable {
     eachRun: @escaping @Sendable (Line) -> Void, eachLine: @escaping @Sendable (Line) -> Void
   ) async throws {
     let cases = cases
-    let largest_mib = memory_mib.max() ?? 0
+    guard let everySystem else { return }
     try await XenBed.with(lab, series, logs: logs) { bed in
-      let machines = [1, 2].map { XenMachine(number: $0, guests_mib: largest_mib + Self.spare_mib) }
+      let machines = [1, 2].map {
+        XenMachine(number: $0, guests_mib: everySystem.memory_mib + Self.spare_mib)
+      }
       try await bed.withHosts(machines) { hosts, network in
         for host in hosts {
-          if rate_mb_s > 0 { try await network.bound(host.machine, rate_mb_s: rate_mb_s) }
           try await host.startMemxd()
           try await host.takeGuests()
         }
         let mover = XenMover(bed, hosts, step_us: step_us)
+        func line(
+          _ move: XenMove, _ system: XenMoveSystem, rate_mb_s: Int, _ measured: [XenMover.Moved],
+          _ failures: [LabError]
+        ) -> Line {
+          Line(
+            move: move, system: system, step_us: step_us, rate_mb_s: rate_mb_s,
+            kernel: bed.parts.guestKernel.release, accelerator: bed.parts.accelerator,
+            measured: measured, failures: failures)
+        }
+        let rate_mb_s: Int
+        if let asked = self.rate_mb_s {
+          rate_mb_s = asked
+        } else {
+          bed.progress.note("first, with no limit: \(everySystem.name), stop-and-copy")
+          let moved = try await mover.move(everySystem, by: .stopAndCopy)
+          let unlimited = line(everySystem, .stopAndCopy, rate_mb_s: 0, [moved], [])
+          eachRun(unlimited)
+          eachLine(unlimited)
+          rate_mb_s = Self.linkRate_mb_s(moved.figures)
+          bed.progress.note("the link carries \(rate_mb_s) MB/s from now on")
+        }
+        if rate_mb_s > 0 {
+          for host in hosts { try await network.bound(host.machine, rate_mb_s: rate_mb_s) }
+        }
         let works = cases.map { Self.work($0.move) }
         var pace = Pace(works: Array(repeating: works, count: runs).joined())
         var measured = cases.map { _ in [XenMover.Moved]() }
@@ -173,26 +205,29 @@ public struct XenBenchmark: Sendable {
         for round in 1...runs {
           for (index, (move, system)) in cases.enumerated() {
             bed.progress.note("\(pace.text): \(move.name), \(system.rawValue)")
-            func line(_ measured: [XenMover.Moved], _ failures: [LabError]) -> Line {
-              Line(
-                move: move, system: system, step_us: step_us, rate_mb_s: rate_mb_s,
-                kernel: bed.parts.guestKernel.release,
-                accelerator: bed.parts.accelerator, measured: measured, failures: failures)
-            }
             do {
               let moved = try await mover.move(move, by: system)
               measured[index].append(moved)
-              eachRun(line([moved], []))
+              eachRun(line(move, system, rate_mb_s: rate_mb_s, [moved], []))
             } catch let error as LabError {
               failures[index].append(error)
-              eachRun(line([], [error]))
+              eachRun(line(move, system, rate_mb_s: rate_mb_s, [], [error]))
             }
             pace.advance()
-            if round == runs { eachLine(line(measured[index], failures[index])) }
+            if round == runs {
+              eachLine(
+                line(move, system, rate_mb_s: rate_mb_s, measured[index], failures[index]))
+            }
           }
         }
       }
     }
+  }
+
+  /// A link's rate, at least 1, when stop-and-copy with no limit has the given figures.
+  static func linkRate_mb_s(_ unlimited: XenMoveFigures) -> Int {
+    let carried_mb_s = (unlimited[.sent_bytes] ?? 0) / 1000 / (unlimited[.total_ms] ?? .infinity)
+    return max(1, Int((carried_mb_s * linkShare).rounded()))
   }
 
   /// What a host needs beside the guest's memory, in MiB: page tables, and libxl's slack.
