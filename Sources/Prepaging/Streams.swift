@@ -40,6 +40,11 @@ struct Streams: ~Copyable {
   /// Pages that are promised at a time: as many as one announcement of RMAP's carries (`Wire.maxAnnounced`), for the
   /// client would not hear of more.
   private static let promiseMax = 127
+  /// Pages that the streams of a thread that waits alone promise together, about: one that comes to a page late in a long
+  /// promise would wait for the turns of all the others, and it loses little by asking.
+  private static let promiseMaxAlone = 48
+  /// Waits of one thread in a row after which it waits alone.
+  private static let aloneFaults = 64
   /// Pages that a strided stream may pass over in a turn to find a pending one.
   private static let strideTries = 16
   /// Turns in which pages were but passed over after which one of the background's goes, so that the time of a push is bounded.
@@ -65,7 +70,8 @@ struct Streams: ~Copyable {
     /// The count of faults when it last waited, and of those the waits of its thread.
     var stamp = 0
     var threadStamp = 0
-    /// Neighbours in the queue that it is in.
+    /// The queue that it is in, and its neighbours there; -1 where none.
+    var queue = -1
     var previous = -1
     var next = -1
   }
@@ -85,6 +91,11 @@ struct Streams: ~Copyable {
   private let histories: UnsafeMutablePointer<History>
   private var count = 0
   private var faults = 0
+  /// The thread that waited last, and the count of faults when another one last did.
+  private var latest: UInt32 = 0
+  private var changed = -Streams.aloneFaults
+  /// Streams in the shared queue.
+  private var sharing = 0
   private var background: Bubbles
   /// Where in the LRU order the next page is looked for: its extent, and its position at least.
   private var extent = 0
@@ -130,6 +141,8 @@ struct Streams: ~Copyable {
     _ order: borrowing SlotOrder
   ) -> Promise? {
     faults += 1
+    if context == 0 || context != latest && faults > 1 { changed = faults }
+    latest = context
     // What surrounds it would only keep the order from catching up.
     let isNew = wasPending && !isDue(slot, order)
     if isNew { background.fault(slot) }
@@ -144,6 +157,9 @@ struct Streams: ~Copyable {
     let index = begin(slot, context: context, stride: stride)
     return promise(index, from: streams[index].ahead, slots: pending.count)
   }
+
+  /// Whether only one thread has waited for some time, and it is known which.
+  private var isAlone: Bool { faults - changed >= Self.aloneFaults }
 
   private func isDue(_ slot: Int, _ order: borrowing SlotOrder) -> Bool {
     guard inOrder else { return false }
@@ -167,23 +183,21 @@ struct Streams: ~Copyable {
     guard abs(stream.stride) == 1 else { return nil }
     let room = stream.stride > 0 ? slots - first : first + 1
     let window = stream.window + 1 - (first - stream.seen) * stream.stride
-    let count = min(room, window, Self.promiseMax)
+    let most = isAlone ? Self.promiseMaxAlone / max(1, sharing) : Self.promiseMax
+    let count = min(room, window, most)
     guard count > 0 else { return nil }
     streams[index].promised = first + count * stream.stride
     return Promise(first: first, count: count * stream.stride)
   }
 
   /// Promises more of a stream's window when most of what was promised has been given out: a program that finds every
-  /// page in time would else come to the promise's end and ask. Only where other threads wait, too: one alone loses
-  /// little by asking, and tells by it which of its streams is late.
+  /// page in time would else come to the promise's end and ask. Not to a thread that waits alone, which loses little by
+  /// asking, and tells by it which of its streams is late.
   private mutating func extendPromise(_ index: Int, slots: Int) {
-    let stream = streams[index]
-    let elsewhere = waitsElsewhere(index)
-    let ofOthers = faults - stream.stamp - elsewhere
-    guard (1...Self.promiseMax / 2).contains(promisedLeft(index)),
-      elsewhere < Self.staleFaults / 2, ofOthers > 0
+    guard !isAlone, (1...Self.promiseMax / 2).contains(promisedLeft(index)),
+      waitsElsewhere(index) < Self.staleFaults / 2
     else { return }
-    promise = promise(index, from: stream.promised, slots: slots)
+    promise = promise(index, from: streams[index].promised, slots: slots)
   }
 
   /// How many slots from the next one on have been promised; none where pages do not follow each other.
@@ -237,7 +251,9 @@ struct Streams: ~Copyable {
   private mutating func advance(_ index: Int, to slot: Int, stride: Int?) {
     guard slot != streams[index].seen else { return }
     let strideBefore = streams[index].stride
-    if let stride, stride != streams[index].stride {
+    let turns = stride.map { $0 != strideBefore } ?? false
+    leavePromised(index, before: turns ? streams[index].promised : slot)
+    if let stride, turns {
       streams[index].stride = stride
       streams[index].ahead = slot
       streams[index].promised = slot
@@ -258,15 +274,37 @@ struct Streams: ~Copyable {
     hurry(index)
   }
 
-  private mutating func begin(_ slot: Int, context: UInt32, stride: Int?) -> Int {
-    let index: Int
-    if count < capacity {
-      index = count
+  /// Has a stream of its own push what a stream has promised before a slot, and goes past now: a program may wait for it.
+  private mutating func leavePromised(_ index: Int, before slot: Int) {
+    let stream = streams[index]
+    guard abs(stream.stride) == 1 else { return }
+    let count = min((slot - stream.ahead) * stream.stride, promisedLeft(index))
+    guard count > 0 else { return }
+    let left = place()
+    // It was the one that waited longest ago.
+    guard left != index else { return }
+    streams[left] = stream
+    streams[left].start = stream.ahead
+    streams[left].seen = stream.ahead - stream.stride
+    streams[left].window = count
+    streams[left].promised = stream.ahead + count * stream.stride
+    streams[left].queue = -1
+    join(left, sharedQueue)
+  }
+
+  /// Room for a stream.
+  private mutating func place() -> Int {
+    guard count == capacity else {
       count += 1
-    } else {
-      index = (0..<count).min { streams[$0].stamp < streams[$1].stamp }!
-      leaveQueue(index)
+      return count - 1
     }
+    let index = (0..<count).min { streams[$0].stamp < streams[$1].stamp }!
+    leaveQueue(index)
+    return index
+  }
+
+  private mutating func begin(_ slot: Int, context: UInt32, stride: Int?) -> Int {
+    let index = place()
     streams[index] = Stream(
       start: slot, seen: slot, stride: stride ?? 0, ahead: slot + (stride ?? 1), behind: slot - 1,
       window: Self.firstWindow, context: context)
@@ -281,7 +319,7 @@ struct Streams: ~Copyable {
     streams[index].stamp = faults
     streams[index].threadStamp = histories[place(of: stream.context)].waits
     leaveQueue(index)
-    join(index, after: streams[isServed ? sharedQueue : freshQueue].previous)
+    join(index, isServed ? sharedQueue : freshQueue)
   }
 
   private func place(of context: UInt32) -> Int {
@@ -345,13 +383,13 @@ struct Streams: ~Copyable {
       let index = streams[freshQueue].next
       leaveQueue(index)
       if waitsElsewhere(index) > 0 {
-        join(index, after: streams[sharedQueue].previous)
+        join(index, sharedQueue)
       } else if let slot = step(index, &pending) {
-        join(index, after: streams[sharedQueue].previous)
+        join(index, sharedQueue)
         extendPromise(index, slots: pending.count)
         return slot
       } else if looksFurther(index, slots: pending.count) {
-        join(index, after: streams[sharedQueue].previous)
+        join(index, sharedQueue)
       }
     }
     var looks = 0
@@ -359,13 +397,13 @@ struct Streams: ~Copyable {
       let index = streams[sharedQueue].next
       leaveQueue(index)
       if isStale(index), promisedLeft(index) <= 0 {
-        join(index, after: streams[staleQueue].previous)
+        join(index, staleQueue)
       } else if let slot = step(index, &pending) {
-        join(index, after: streams[sharedQueue].previous)
+        join(index, sharedQueue)
         extendPromise(index, slots: pending.count)
         return slot
       } else if looksFurther(index, slots: pending.count) {
-        join(index, after: streams[sharedQueue].previous)
+        join(index, sharedQueue)
         looks += 1
         if looks == Self.looksMax { return nextOfBackground(&pending, order) }
       }
@@ -443,18 +481,23 @@ struct Streams: ~Copyable {
 
   // MARK: - Queues
 
-  private func leaveQueue(_ index: Int) {
-    guard streams[index].next >= 0 else { return }
-    streams[streams[index].previous].next = streams[index].next
-    streams[streams[index].next].previous = streams[index].previous
-    streams[index].next = -1
-    streams[index].previous = -1
+  private mutating func leaveQueue(_ index: Int) {
+    let stream = streams[index]
+    guard stream.queue >= 0 else { return }
+    if stream.queue == sharedQueue { sharing -= 1 }
+    streams[stream.previous].next = stream.next
+    streams[stream.next].previous = stream.previous
+    streams[index].queue = -1
   }
 
-  private func join(_ index: Int, after other: Int) {
-    streams[index].previous = other
-    streams[index].next = streams[other].next
-    streams[streams[other].next].previous = index
-    streams[other].next = index
+  /// Puts a stream that is in no queue at the end of one.
+  private mutating func join(_ index: Int, _ queue: Int) {
+    if queue == sharedQueue { sharing += 1 }
+    let last = streams[queue].previous
+    streams[index].queue = queue
+    streams[index].previous = last
+    streams[index].next = queue
+    streams[last].next = index
+    streams[queue].previous = index
   }
 }

@@ -14,7 +14,7 @@ final class Pusher {
   var remaining: Int { prepager.remaining }
   var ignoredHints: Int { prepager.ignoredHints }
 
-  func fault(_ slot: Int, context: UInt32 = 0) -> Bool { prepager.fault(slot, context: context) }
+  func fault(_ slot: Int, context: UInt32 = 1) -> Bool { prepager.fault(slot, context: context) }
   var promise: Promise? { prepager.promise }
   func remove(_ slot: Int) -> Bool { prepager.remove(slot) }
 
