@@ -124,12 +124,7 @@ static bool memx_pageout_look(struct memx_pageout *pageout,
 /* Give what was gained back to the kernel. */
 static void memx_pageout_return(struct memx_pageout *pageout)
 {
-	struct page *page, *next;
-
-	list_for_each_entry_safe(page, next, &pageout->gained, lru) {
-		list_del(&page->lru);
-		__free_page(page);
-	}
+	put_pages_list(&pageout->gained);
 	pageout->count = 0;
 }
 

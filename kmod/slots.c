@@ -579,7 +579,7 @@ unsigned long memx_pool_resize(struct memx_device *dev, bool large)
 	struct memx_slots *map = dev->map;
 	unsigned long limit = memx_pool_most(large), given = 0;
 	LIST_HEAD(surplus);
-	struct page *page, *next;
+	struct page *page;
 
 	spin_lock_bh(&map->pool_lock);
 	map->pool_limit = limit;
@@ -590,8 +590,7 @@ unsigned long memx_pool_resize(struct memx_device *dev, bool large)
 		given++;
 	}
 	spin_unlock_bh(&map->pool_lock);
-	list_for_each_entry_safe(page, next, &surplus, lru)
-		__free_page(page);
+	put_pages_list(&surplus);
 	return given;
 }
 
@@ -729,14 +728,12 @@ void memx_slots_destroy(struct memx_device *dev)
 {
 	struct memx_slots *map = dev->map;
 	LIST_HEAD(pages);
-	struct page *page, *next;
 	u64 slot;
 
 	if (!map)
 		return;
 	memx_pool_close(dev, &pages);
-	list_for_each_entry_safe(page, next, &pages, lru)
-		__free_page(page);
+	put_pages_list(&pages);
 	for (slot = 0; slot < map->count; slot++)
 		if (map->slot[slot].page)
 			__free_page(map->slot[slot].page);
