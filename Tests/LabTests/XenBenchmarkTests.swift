@@ -114,7 +114,7 @@ struct XenBenchmarkTests {
   @Test("working sets are parts of the memory, or of what is available of it")
   func workingSets() {
     #expect(XenMove.WorkingSet.quarter.size_mib(of: 128, available_mib: 60) == 32)
-    #expect(XenMove.WorkingSet.most.size_mib(of: 128, available_mib: 60) == 54)
+    #expect(XenMove.WorkingSet.most.size_mib(of: 128, available_mib: 60) == 48)
     #expect(XenMove.WorkingSet.most.size_mib(of: 64, available_mib: 0) == 1)
   }
 
