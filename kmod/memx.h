@@ -1145,6 +1145,7 @@ void memx_pseudo_end(struct memx_device *dev);
 void memx_pseudo_prepare(struct memx_device *dev,
 			 const struct memx_migration *migration);
 void memx_pseudo_progress(struct memx_device *dev);
+void memx_pseudo_page_out(struct memx_device *dev);
 void memx_pseudo_prepared(struct memx_device *dev);
 void memx_pseudo_cancel(struct memx_device *dev);
 void __printf(2, 3) memx_pseudo_refuse(struct memx_device *dev,

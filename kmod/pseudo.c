@@ -4,9 +4,9 @@
  * from Hines, Deshpande, Gopalan, "Post-Copy Live Migration of Virtual
  * Machines", section 4; docs/POSTCOPY.md describes the whole.
  *
- *	IDLE -- request=prepare --> PREPARING --> PREPARED
- *	 ^ ^                            |             |
- *	 | +------- request=cancel -----+-------------+
+ *	IDLE -- request=prepare --> PREPARING -- request=page-out --> PREPARED
+ *	 ^ ^                            |                                 |
+ *	 | +------- request=cancel -----+---------------------------------+
  *	 |                              | suspend: .freeze
  *	 |                              v
  *	 +-------- .thaw ------------ FROZEN -- .restore --> POSTCOPY
@@ -131,7 +131,8 @@ static void memx_pseudo_fail(struct memx_device *dev, const char *format, ...)
  * @dev: the device
  * @migration: what the host has said about it
  *
- * Returns at once; the host learns from XenStore how it goes.
+ * Lists what cannot be paged out, for the host to send ahead. It learns from
+ * XenStore how that went.
  */
 void memx_pseudo_prepare(struct memx_device *dev,
 			 const struct memx_migration *migration)
@@ -171,12 +172,42 @@ void memx_pseudo_prepare(struct memx_device *dev,
 	memx_balloon_hold(&pseudo->balloon);
 	memx_pool_resize(dev, true);
 	memx_pseudo_enter(dev, MEMX_PHASE_PREPARING);
-	ret = memx_pageout_start(&pseudo->pageout, migration->prepare_s);
+}
+
+/* What has been prepared is undone. */
+static void memx_pseudo_undo(struct memx_device *dev)
+{
+	struct memx_pseudo *pseudo = dev->pseudo;
+
+	memx_pageout_stop(&pseudo->pageout);
+	memx_resident_forget(dev);
+	memx_frames_free(&pseudo->tables);
+	memx_pool_resize(dev, false);
+	memx_balloon_drain(&pseudo->balloon);
+}
+
+/**
+ * memx_pseudo_page_out - page out while the guest runs
+ * @dev: the device, prepared for a migration
+ *
+ * Returns at once; the host learns from XenStore how it goes. It asks for this
+ * once everything else is done that takes time, since programs read pages back
+ * as soon as this has ended.
+ */
+void memx_pseudo_page_out(struct memx_device *dev)
+{
+	struct memx_pseudo *pseudo = dev->pseudo;
+	int ret;
+
+	if (READ_ONCE(pseudo->phase) != MEMX_PHASE_PREPARING ||
+	    pseudo->pageout.task) {
+		memx_pseudo_refuse(dev, "no migration waits for that");
+		return;
+	}
+	ret = memx_pageout_start(&pseudo->pageout,
+				 pseudo->migration.prepare_s);
 	if (ret) {
-		memx_resident_forget(dev);
-		memx_frames_free(&pseudo->tables);
-		memx_pool_resize(dev, false);
-		memx_balloon_drain(&pseudo->balloon);
+		memx_pseudo_undo(dev);
 		memx_pseudo_fail(dev, "cannot start to page out: error %d",
 				 ret);
 	}
@@ -201,16 +232,10 @@ void memx_pseudo_prepared(struct memx_device *dev)
  */
 void memx_pseudo_cancel(struct memx_device *dev)
 {
-	struct memx_pseudo *pseudo = dev->pseudo;
-
-	switch (READ_ONCE(pseudo->phase)) {
+	switch (READ_ONCE(dev->pseudo->phase)) {
 	case MEMX_PHASE_PREPARING:
 	case MEMX_PHASE_PREPARED:
-		memx_pageout_stop(&pseudo->pageout);
-		memx_resident_forget(dev);
-		memx_frames_free(&pseudo->tables);
-		memx_pool_resize(dev, false);
-		memx_balloon_drain(&pseudo->balloon);
+		memx_pseudo_undo(dev);
 		memx_pseudo_enter(dev, MEMX_PHASE_IDLE);
 		break;
 	case MEMX_PHASE_POSTCOPY:

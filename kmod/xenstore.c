@@ -3,9 +3,10 @@
  * A guest and its host about a migration, through XenStore: docs/POSTCOPY.md
  * lists the keys. All lie in data/memx/ of the guest's own directory.
  *
- * The host writes what the migration needs to know, and then request=prepare
- * or request=cancel; the guest answers through state and error, and then
- * removes the request. While that is there, the answer is to an earlier one.
+ * The host writes what the migration needs to know, and then request=prepare,
+ * request=page-out or request=cancel; the guest answers through state and
+ * error, and then removes the request. While that is there, the answer is to an
+ * earlier one.
  */
 #include <linux/kernel.h>
 #include <linux/slab.h>
@@ -16,7 +17,7 @@
 #include "memx.h"
 
 #define MEMX_XENSTORE_DIR "data/memx"
-#define MEMX_XENSTORE_VERSION 1
+#define MEMX_XENSTORE_VERSION 2
 #define MEMX_PREPARE_DEFAULT_S 30
 #define MEMX_PREPARE_MAX_S 3600
 
@@ -135,6 +136,8 @@ static void memx_xenstore_request(struct xenbus_watch *watch, const char *path,
 		return;
 	if (!strcmp(request, "prepare"))
 		memx_xenstore_prepare(dev);
+	else if (!strcmp(request, "page-out"))
+		memx_pseudo_page_out(dev);
 	else if (!strcmp(request, "cancel"))
 		memx_pseudo_cancel(dev);
 	else

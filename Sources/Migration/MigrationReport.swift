@@ -9,9 +9,9 @@ public struct MigrationReport: Sendable, Equatable {
   public var transport = "ethernet"
   /// Of the domain, before it moved.
   public var memory_pages: UInt64 = 0
-  /// From the beginning of the page-out to the suspension; the guest runs.
+  /// From the first request to the guest to its suspension; it runs.
   public var preparation_ms: UInt64 = 0
-  /// Of the preparation, what it took to send pages ahead; most of it goes on beside the page-out.
+  /// Of the preparation, what it took to send pages ahead; the rest is the page-out.
   public var precopy_ms: UInt64 = 0
   /// From the call of `xl save` to the target's word that the guest runs there: no task of the guest runs.
   public var downtime_ms: UInt64 = 0

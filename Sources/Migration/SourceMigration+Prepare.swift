@@ -5,24 +5,26 @@ import Glibc
 import Processes
 
 extension SourceMigration {
-  /// Has the guest page out while it runs, and meanwhile sends ahead what it cannot page out: two rounds of pre-copy over
-  /// its kernel, so that only what changes from here on has to move while it stands still.
+  /// Sends ahead what the guest cannot page out, and has it page out the rest while it runs: two rounds of pre-copy over
+  /// its kernel, one before the page-out and one after, so that only what changes from here on has to move while it stands
+  /// still. The page-out comes last of what takes long, since programs read their pages back as soon as it has ended.
   ///
   /// Nothing goes ahead where the guest has not listed such pages, for want of memory, or the target has no room to keep
   /// them.
   mutating func prepare(
     server: String, _ channel: TargetChannel, _ image: inout ImageSender
   ) throws(Failure) {
-    began_ns = monotonicNs()
+    let began_ns = monotonicNs()
     do throws(RunFailure) {
       try askToPrepare(server: server)
       try store.watch(guest.path)
-      try awaitState(hasBegun: false) { $0 == .preparing || $0 == .prepared }
+      try awaitState(.preparing, hasBegun: false)
       let precopy = try welcomePrecopy(channel)
       let listed_ns = monotonicNs()
       try precopy?.send(by: &image) { share throws(RunFailure) in try goOn(ahead: share) }
       let precopied_ns = monotonicNs()
-      try awaitState(hasBegun: true) { $0 == .prepared }
+      try guest.write("request", "page-out")
+      try awaitState(.prepared, hasBegun: true)
       let prepared_ns = monotonicNs()
       // What the page-out itself has changed.
       try precopy?.send(by: &image) { _ throws(RunFailure) in try goOn(ahead: 1) }
@@ -51,24 +53,22 @@ extension SourceMigration {
     }
   }
 
-  /// Waits until the guest's module is in one of the states of a preparation that are wanted.
+  /// Waits until the guest's module is in a state of a preparation.
   ///
   /// - Parameter hasBegun: whether the module was seen to prepare; should it be idle again, somebody has cancelled that.
-  private func awaitState(
-    hasBegun: Bool, _ isWanted: (GuestState) -> Bool
-  ) throws(RunFailure) {
-    let limit_ns = UInt64(request.prepare_s + 60) * 1_000_000_000
+  private func awaitState(_ wanted: GuestState, hasBegun: Bool) throws(RunFailure) {
+    let limit_ns = monotonicNs() + UInt64(request.prepare_s + 60) * 1_000_000_000
     var seen = hasBegun
     while true {
       // Until the module has taken the request, the state is an earlier migration's.
       let state = try guest.text("request") == nil ? try guest.state() : nil
-      if let state, isWanted(state) { return }
+      if state == wanted { return }
       if state == .preparing { seen = true }
       if state == .failed || seen && state == .idle {
         throw RunFailure(
           "the guest cannot page out: \(try guest.text("error") ?? "it does not say why")")
       }
-      if monotonicNs() - began_ns > limit_ns {
+      if monotonicNs() > limit_ns {
         throw RunFailure(
           seen
             ? "the guest pages out for longer than \(request.prepare_s) s"
@@ -90,7 +90,7 @@ extension SourceMigration {
     return answer.word == "ready" ? precopy : nil
   }
 
-  /// Shows how far the slower is of the two that go on side by side.
+  /// Shows how far it is; half of it is what goes ahead.
   ///
   /// - Parameter ahead: the share of pages that have gone ahead.
   /// - Throws: when it is not to go on.
@@ -98,7 +98,7 @@ extension SourceMigration {
     if isCancelled() { throw RunFailure("cancelled") }
     let released = try guest.number("released") ?? 0
     let share = Double(released) / Double(max(1, report.memory_pages))
-    progress(MigrationProgress(phase: .prepare, fraction: min(ahead, share)))
+    progress(MigrationProgress(phase: .prepare, fraction: (ahead + min(1, share)) / 2))
   }
 
   func cancelPreparation() throws(RunFailure) {

@@ -21,7 +21,6 @@ public struct SourceMigration {
 
   var domain = 0
   var report = MigrationReport()
-  var began_ns: UInt64 = 0
 
   /// - Parameters:
   ///   - store: dom0's XenStore.
@@ -75,9 +74,9 @@ public struct SourceMigration {
           "\(request.domain) has no pseudo-paging device; in the guest: modprobe memx, and "
             + "memxctl attach --pseudo --swap")
       }
-      guard version == "1" else {
+      guard version == "2" else {
         throw RunFailure(
-          "the module in \(request.domain) speaks version \(version), this program version 1; "
+          "the module in \(request.domain) speaks version \(version), this program version 2; "
             + "install the same version of memx")
       }
       report.transport = try guest.text("transport") ?? report.transport

@@ -21,7 +21,7 @@ struct Hosts {
   private let directory: TemporaryDirectory
 
   /// - Parameters:
-  ///   - prepared: what the guest's module says when it is asked to prepare.
+  ///   - prepared: what the guest's module says when it is asked to page out.
   ///   - end: what the module says at the target, and memxd at the source, in the end.
   init(
     source: MadeUpToolstack, target: MadeUpToolstack, prepared: String = "prepared",
@@ -36,12 +36,13 @@ struct Hosts {
       }
     }
     sourceStore = MadeUpStore([
-      "/local/domain/0/memx/server/ethernet": "52:54:00:12:34:56", "\(Self.guest)/version": "1",
+      "/local/domain/0/memx/server/ethernet": "52:54:00:12:34:56", "\(Self.guest)/version": "2",
       "\(Self.guest)/state": "idle", "\(Self.guest)/used": "1200",
       "/local/domain/5/memory/target": "131072",
     ]) { store, path, value in
       if path == "\(Self.guest)/request" {
-        store.put("\(Self.guest)/state", value == "prepare" ? prepared : "idle")
+        let state = ["prepare": "preparing", "page-out": prepared][value] ?? "idle"
+        store.put("\(Self.guest)/state", state)
         store.put("\(Self.guest)/last_request", value)
         try? store.remove(path)
       }

@@ -36,9 +36,13 @@ extension Scenario {
       try await target.run("xl destroy \(filler)")
       try await target.until("[ $(xl info free_memory) -ge \(free_mib) ]")
 
-      bed.progress.note("cancelled in the preparation, and while the guest is on its way")
-      for state in ["preparing", "frozen"] {
-        let outcome = try await source.cancelledMigration(of: guest, to: target, when: state)
+      bed.progress.note(
+        "cancelled while pages go ahead, while the guest pages out, and while it is on its way")
+      for (state, condition) in [
+        ("preparing", "[ $(said state) = preparing ]"),
+        ("paging out", "[ $(said released) -gt 0 ]"), ("frozen", "[ $(said state) = frozen ]"),
+      ] {
+        let outcome = try await source.cancelledMigration(of: guest, to: target, when: condition)
         await findings.expect(
           !outcome.succeeded
             && outcome.output.contains("cancelled; \(guest.configuration.name) runs on here"),

@@ -54,17 +54,20 @@ extension XenHost {
     try await outcome(migration(of: guest, to: target, words), timeout: timeout)
   }
 
-  /// Starts to move a guest, and cancels that as soon as its module says that it is in `state`.
+  /// Starts to move a guest, and cancels that as soon as what its module says fulfils a condition.
   ///
+  /// - Parameter condition: in the shell's language, with the module's own state and figures in its directory of XenStore
+  ///   as `said NAME`.
   /// - Returns: how `memxctl migrate` ended, and what it printed.
   func cancelledMigration(
-    of guest: XenGuest, to target: XenHost, when state: String,
+    of guest: XenGuest, to target: XenHost, when condition: String,
     timeout: Duration = .seconds(600)
   ) async throws -> Guest.Outcome {
     try await outcome(
       """
+      said() { xenstore-read \(guest.store)/$1 2> /dev/null || echo 0; }
       \(migration(of: guest, to: target)) &
-      until xenstore-read \(guest.store)/state | grep -q \(state) || ! kill -0 $!; do
+      until \(condition) || ! kill -0 $!; do
         usleep 50000
       done
       kill -INT $!

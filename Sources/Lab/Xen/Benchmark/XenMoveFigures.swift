@@ -6,7 +6,7 @@ public struct XenMoveFigures: Sendable, Equatable {
   public enum Figure: String, CaseIterable, Sendable {
     /// The guest pages out, and runs.
     case preparation_ms
-    /// Of the preparation, pages were sent ahead; most of it goes on beside the page-out.
+    /// Of the preparation, pages were sent ahead; the rest is the page-out.
     case precopy_ms
     /// No task of the guest runs.
     case downtime_ms
