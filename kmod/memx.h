@@ -524,7 +524,7 @@ struct memx_gather {
 /**
  * enum memx_phase - how far a migration is; pseudo.c draws it
  * @MEMX_PHASE_IDLE: there is none
- * @MEMX_PHASE_PREPARING: paging out gently
+ * @MEMX_PHASE_PREPARING: paging out gently, or about to
  * @MEMX_PHASE_PREPARED: ready to be suspended
  * @MEMX_PHASE_FROZEN: frames are hidden
  * @MEMX_PHASE_POSTCOPY: at the target; pages are coming

@@ -4,7 +4,7 @@
 public enum GuestState: Equatable, Sendable {
   /// No migration.
   case idle
-  /// Pages go out while the guest runs.
+  /// What cannot be paged out goes ahead, and then the rest is paged out, while the guest runs.
   case preparing
   /// What is left is in use: the guest can be suspended.
   case prepared
