@@ -42,6 +42,10 @@ struct PushSender: ~Copyable {
   /// The client can take so many at a time.
   private var granted: Int
   private var rtt = memx_rtt()
+  /// How often the timeout has been doubled since a push last told the round trip, and when it last was: RFC 6298, 5.5. A
+  /// round trip that has become longer than the timeout would else never be seen, as what is sent twice tells nothing.
+  private var backoff: UInt32 = 0
+  private var backedOff_ns: UInt64 = 0
   private let entries: UnsafeMutablePointer<Entry>
   /// First number not known to have arrived, and the next to be used.
   private var oldest: UInt32 = 1
@@ -180,10 +184,16 @@ struct PushSender: ~Copyable {
     var number = oldest
     while number != next {
       let at = entry(number)
-      if at.pointee.state == .onItsWay,
-        memx_rtt_overtaken(&rtt, at.pointee.sent_ns) != 0
-          || now_ns &- at.pointee.sent_ns >= memx_rto_ns(&rtt, UInt32(at.pointee.attempt))
-      {
+      guard at.pointee.state == .onItsWay else {
+        number &+= 1
+        continue
+      }
+      let isLate = now_ns &- at.pointee.sent_ns >= rtoOf(at.pointee.attempt)
+      if isLate || memx_rtt_overtaken(&rtt, at.pointee.sent_ns) != 0 {
+        if isLate, at.pointee.attempt == 0, at.pointee.sent_ns >= backedOff_ns {
+          backoff += 1
+          backedOff_ns = now_ns
+        }
         at.pointee.sent_ns = now_ns
         if at.pointee.attempt < .max { at.pointee.attempt += 1 }
         report.retransmitted += 1
@@ -203,7 +213,7 @@ struct PushSender: ~Copyable {
   }
 
   private func rtoOf(_ attempt: UInt8) -> UInt64 {
-    withUnsafePointer(to: rtt) { memx_rto_ns($0, UInt32(attempt)) }
+    withUnsafePointer(to: rtt) { memx_rto_ns($0, UInt32(attempt) + backoff) }
   }
 
   /// When there is something to do at the latest, if nothing arrives before.
@@ -242,6 +252,7 @@ struct PushSender: ~Copyable {
         count += 1
         if at.pointee.attempt == 0 {
           memx_rtt_sample(&rtt, at.pointee.sent_ns, now_ns)
+          backoff = 0
           newest = at.pointee
         }
       }
