@@ -43,6 +43,20 @@ import Testing
     #expect(trouble[0].contains(KernelLog.faultOfTheEmulator) == isEmulators)
   }
 
+  /// A guest that panics when it boots leaves many lines behind what tells whose fault it was.
+  @Test(arguments: [("66", true), ("cc", false)])
+  func theEndOfAConsoleNamesTheEmulatorsFault(byte: String, isEmulators: Bool) {
+    let registers = (0..<40).map { "[    3.33] R\($0): 0000000000000000" }
+    let end = KernelLog.end(
+      of: """
+        [    3.329550] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
+        [    3.330824] Code: 0f 1f 44 00 00 49 89 dc 0f 1f 44 00 00 \(byte) <90> 48 8b 43 08
+        \(registers.joined(separator: "\n"))
+        """)
+    #expect(end.contains(KernelLog.faultOfTheEmulator) == isEmulators)
+    #expect(end.hasSuffix("R39: 0000000000000000") && !end.contains("R0: "))
+  }
+
   /// A scenario's own trouble has no registers; flags alone are no trouble.
   @Test func flagsAloneAreNone() {
     let log = "[    1.0] RSP: e02b:ffffc90040003f08 EFLAGS: 91678302"

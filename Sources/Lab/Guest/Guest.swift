@@ -58,9 +58,7 @@ public final class Guest: Shell {
     } catch {
       let console = (try? Files.readText(directory.appending("console.log"))) ?? ""
       let qemu = (try? Files.readText(directory.appending("qemu.log"))) ?? ""
-      throw LabError(
-        "\(error); its console ended with:\n"
-          + (console + qemu).split(whereSeparator: \.isNewline).suffix(15).joined(separator: "\n"))
+      throw LabError("\(error); its console ended with:\n" + KernelLog.end(of: console + qemu))
     }
   }
 

@@ -34,8 +34,19 @@ public enum KernelLog {
         && !faultsOfTheEmulator.contains { line.contains($0) }
     }
     guard !found.isEmpty else { return [] }
+    return emulatorsFault(in: lines) + found
+  }
+
+  /// The last lines of a console on which a guest has ended, after the emulator's fault where it was that.
+  public static func end(of log: String) -> String {
+    let lines = log.split(whereSeparator: \.isNewline)
+    return (emulatorsFault(in: lines) + lines.suffix(15).map(String.init)).joined(separator: "\n")
+  }
+
+  /// That the emulator is at fault, with what shows it; nothing where nothing does.
+  private static func emulatorsFault(in lines: [Substring]) -> [String] {
     let evidence = lines.lazy.compactMap(impossibleFlags(in:)).first ?? staleBreakpoint(in: lines)
-    return (evidence.map { ["\(faultOfTheEmulator): \($0)"] } ?? []) + found
+    return evidence.map { ["\(faultOfTheEmulator): \($0)"] } ?? []
   }
 
   /// The flags in a line of a fault's registers, when they are impossible.

@@ -111,9 +111,7 @@ public final class XenGuest: Shell {
         agent: try await connect(configuration, in: namespace, directory: directory))
     } catch {
       let console = (try? await host.console(of: name)) ?? ""
-      throw LabError(
-        "\(error); its console ended with:\n"
-          + console.split(whereSeparator: \.isNewline).suffix(15).joined(separator: "\n"))
+      throw LabError("\(error); its console ended with:\n" + KernelLog.end(of: console))
     }
   }
 
