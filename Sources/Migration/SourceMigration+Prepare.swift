@@ -74,7 +74,7 @@ extension SourceMigration {
             ? "the guest pages out for longer than \(request.prepare_s) s"
             : "the guest's module does not answer; see its kernel log")
       }
-      try goOn(ahead: 1)
+      try goOn(ahead: hasBegun ? 1 : 0)
       waitForChange(timeout_ms: 200)
     }
   }

@@ -93,7 +93,7 @@ struct Streams: ~Copyable {
   private var faults = 0
   /// The thread that waited last, and the count of faults when another one last did.
   private var latest: UInt32 = 0
-  private var changed = -Streams.aloneFaults
+  private var othersStamp = -Streams.aloneFaults
   /// Streams in the shared queue.
   private var sharing = 0
   private var background: Bubbles
@@ -141,7 +141,7 @@ struct Streams: ~Copyable {
     _ order: borrowing SlotOrder
   ) -> Promise? {
     faults += 1
-    if context == 0 || context != latest && faults > 1 { changed = faults }
+    if context == 0 || context != latest && faults > 1 { othersStamp = faults }
     latest = context
     // What surrounds it would only keep the order from catching up.
     let isNew = wasPending && !isDue(slot, order)
@@ -159,7 +159,7 @@ struct Streams: ~Copyable {
   }
 
   /// Whether only one thread has waited for some time, and it is known which.
-  private var isAlone: Bool { faults - changed >= Self.aloneFaults }
+  private var isAlone: Bool { faults - othersStamp >= Self.aloneFaults }
 
   private func isDue(_ slot: Int, _ order: borrowing SlotOrder) -> Bool {
     guard inOrder else { return false }
@@ -251,9 +251,9 @@ struct Streams: ~Copyable {
   private mutating func advance(_ index: Int, to slot: Int, stride: Int?) {
     guard slot != streams[index].seen else { return }
     let strideBefore = streams[index].stride
-    let turns = stride.map { $0 != strideBefore } ?? false
-    leavePromised(index, before: turns ? streams[index].promised : slot)
-    if let stride, turns {
+    let changesStride = stride.map { $0 != strideBefore } ?? false
+    leavePromised(index, before: changesStride ? streams[index].promised : slot)
+    if let stride, changesStride {
       streams[index].stride = stride
       streams[index].ahead = slot
       streams[index].promised = slot
@@ -280,20 +280,20 @@ struct Streams: ~Copyable {
     guard abs(stream.stride) == 1 else { return }
     let count = min((slot - stream.ahead) * stream.stride, promisedLeft(index))
     guard count > 0 else { return }
-    let left = place()
+    let rest = vacancy()
     // It was the one that waited longest ago.
-    guard left != index else { return }
-    streams[left] = stream
-    streams[left].start = stream.ahead
-    streams[left].seen = stream.ahead - stream.stride
-    streams[left].window = count
-    streams[left].promised = stream.ahead + count * stream.stride
-    streams[left].queue = -1
-    join(left, sharedQueue)
+    guard rest != index else { return }
+    streams[rest] = stream
+    streams[rest].start = stream.ahead
+    streams[rest].seen = stream.ahead - stream.stride
+    streams[rest].window = count
+    streams[rest].promised = stream.ahead + count * stream.stride
+    streams[rest].queue = -1
+    join(rest, sharedQueue)
   }
 
-  /// Room for a stream.
-  private mutating func place() -> Int {
+  /// Where a new stream finds room; without any, in the place of the one that waited longest ago.
+  private mutating func vacancy() -> Int {
     guard count == capacity else {
       count += 1
       return count - 1
@@ -304,7 +304,7 @@ struct Streams: ~Copyable {
   }
 
   private mutating func begin(_ slot: Int, context: UInt32, stride: Int?) -> Int {
-    let index = place()
+    let index = vacancy()
     streams[index] = Stream(
       start: slot, seen: slot, stride: stride ?? 0, ahead: slot + (stride ?? 1), behind: slot - 1,
       window: Self.firstWindow, context: context)

@@ -13,7 +13,7 @@ struct BenchXen: AsyncParsableCommand {
       In the guest a program goes through its memory, reading or writing. Two Xen hosts are booted \
       once; then a guest of each size moves there and back. Emulated, hosts and guest are there after \
       a minute, and a move takes half a minute to two; everything is \(XenBenchmark().cases.count) \
-      moves, about an hour. Lines are printed as cases end; one with rate_mb_s 0 is the move with no limit \
+      moves, three quarters of an hour. Lines are printed as cases end; one with rate_mb_s 0 is the move with no limit \
       from which the link's rate follows.
       """)
 

@@ -184,12 +184,10 @@ struct PushSender: ~Copyable {
     var number = oldest
     while number != next {
       let at = entry(number)
-      guard at.pointee.state == .onItsWay else {
-        number &+= 1
-        continue
-      }
       let isLate = now_ns &- at.pointee.sent_ns >= rtoOf(at.pointee.attempt)
-      if isLate || memx_rtt_overtaken(&rtt, at.pointee.sent_ns) != 0 {
+      if at.pointee.state == .onItsWay,
+        isLate || memx_rtt_overtaken(&rtt, at.pointee.sent_ns) != 0
+      {
         if isLate, at.pointee.attempt == 0, at.pointee.sent_ns >= backedOff_ns {
           backoff += 1
           backedOff_ns = now_ns
