@@ -41,26 +41,12 @@ int memx_frames_alloc(struct list_head *tables, u64 slots)
 					       __GFP_NOWARN);
 
 		if (!page) {
-			memx_frames_free(tables);
+			put_pages_list(tables);
 			return -ENOMEM;
 		}
 		list_add(&page->lru, tables);
 	}
 	return 0;
-}
-
-/**
- * memx_frames_free - free the tables of a tree
- * @tables: the tables
- */
-void memx_frames_free(struct list_head *tables)
-{
-	struct page *page, *next;
-
-	list_for_each_entry_safe(page, next, tables, lru) {
-		list_del(&page->lru);
-		__free_page(page);
-	}
 }
 
 /* The next table, all zero; those in use are at the end of the list. */

@@ -241,6 +241,7 @@ struct memx_batch {
  * @rq: the request, NULL when the tag is free. Whoever sets it to NULL, under
  *	@lock, is the one that ends the request
  * @sent_ns: when its last message was sent, or made while that is still to be
+ * @first_sent_ns: when its first was, once there is another
  * @started_ns: when it was first sent, or would have been
  * @slot: its (first) slot
  * @count: slots of a DISCARD
@@ -265,6 +266,7 @@ struct memx_cmd {
 	spinlock_t lock;
 	struct request *rq;
 	u64 sent_ns;
+	u64 first_sent_ns;
 	u64 started_ns;
 	u64 slot;
 	u32 count;
@@ -1168,7 +1170,6 @@ u64 memx_exchange_settle(struct memx_device *dev);
 
 /* frames.c */
 int memx_frames_alloc(struct list_head *tables, u64 slots);
-void memx_frames_free(struct list_head *tables);
 struct page *memx_frames_build(struct list_head *tables, u64 slots,
 			       struct page *(*page_of)(void *data, u64 slot),
 			       void *data, u64 *generation);

@@ -181,7 +181,7 @@ static void memx_pseudo_undo(struct memx_device *dev)
 
 	memx_pageout_stop(&pseudo->pageout);
 	memx_resident_forget(dev);
-	memx_frames_free(&pseudo->tables);
+	put_pages_list(&pseudo->tables);
 	memx_pool_resize(dev, false);
 	memx_balloon_drain(&pseudo->balloon);
 }
@@ -316,7 +316,7 @@ static void memx_pseudo_unhide(struct memx_device *dev)
 	if (ret)
 		panic("memx%d: frames cannot be put back: error %d\n", dev->id,
 		      ret);
-	memx_frames_free(&dev->pseudo->tables);
+	put_pages_list(&dev->pseudo->tables);
 }
 
 static struct page *memx_pseudo_slot_page(void *data, u64 slot)
@@ -597,7 +597,7 @@ void memx_pseudo_end(struct memx_device *dev)
 	platform_driver_unregister(&memx_pseudo_driver);
 	memx_pageout_stop(&pseudo->pageout);
 	memx_resident_forget(dev);
-	memx_frames_free(&pseudo->tables);
+	put_pages_list(&pseudo->tables);
 	memx_balloon_destroy(&pseudo->balloon);
 	dev->pseudo = NULL;
 	kvfree(pseudo);

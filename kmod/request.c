@@ -200,6 +200,8 @@ static void memx_cmd_send_again(struct memx_device *dev,
 {
 	/* What has never left is not sent again, but for the first time. */
 	if (!dev->transport->is_reliable) {
+		if (!cmd->attempt)
+			cmd->first_sent_ns = READ_ONCE(cmd->sent_ns);
 		if (cmd->attempt < U8_MAX)
 			cmd->attempt++;
 		memx_count(dev, MEMX_RETRANSMITS);
@@ -777,11 +779,12 @@ bool memx_request_reply(struct memx_device *dev, struct memx_session *session,
 		ret = memx_read_fragment(dev, cmd, hdr, skb, offset);
 	}
 	if (!ret && (hdr->status != RMAP_OK || !cmd->missing)) {
-		u64 sent = READ_ONCE(cmd->sent_ns), now = ktime_get_ns();
+		u64 now = ktime_get_ns();
+		u64 sent = memx_rtt_sent_ns(hdr->attempt, cmd->attempt,
+					    cmd->first_sent_ns,
+					    READ_ONCE(cmd->sent_ns));
 
-		/* Karn: only an answer to the latest transmission is timed. */
-		if (hdr->attempt == cmd->attempt && hdr->attempt != U8_MAX &&
-		    now >= sent && spin_trylock(&dev->rtt_lock)) {
+		if (sent && now >= sent && spin_trylock(&dev->rtt_lock)) {
 			/* Whoever comes second has no need to wait. */
 			memx_rtt_sample(&dev->rtt, sent, now);
 			spin_unlock(&dev->rtt_lock);

@@ -115,5 +115,5 @@ out:
  */
 void memx_resident_forget(struct memx_device *dev)
 {
-	memx_frames_free(&dev->pseudo->resident);
+	put_pages_list(&dev->pseudo->resident);
 }

@@ -26,8 +26,12 @@
 
 #include "memx.h"
 
-/* How long to wait for the answer to an ATTACH: at first, and at most. */
-#define MEMX_ATTACH_WAIT (HZ / 4)
+/*
+ * How long to wait for the answer to an ATTACH: at first, and at most. The first
+ * after a migration is often lost, as the bridge at the target still opens its
+ * port, and the guest's first fault waits for the next.
+ */
+#define MEMX_ATTACH_WAIT (HZ / 10)
 #define MEMX_ATTACH_WAIT_MAX HZ
 /* ... and over a connection, which loses none. */
 #define MEMX_ATTACH_WAIT_CONNECTED (3 * HZ)

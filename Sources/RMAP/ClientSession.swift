@@ -130,7 +130,10 @@ public struct ClientSession: ~Copyable {
     var buffer: UnsafeMutableRawPointer?
     var request: UInt64 = 0
     var submitted_ns: UInt64 = 0
+    /// When the latest attempt was sent.
     var sent_ns: UInt64 = 0
+    /// When the first was, once there is another.
+    var firstSent_ns: UInt64 = 0
   }
 
   public private(set) var state = State.attaching
@@ -358,9 +361,10 @@ public struct ClientSession: ~Copyable {
       }
       window = granted
     }
-    if header.attempt == at.pointee.attempt {
-      memx_rtt_sample(&rtt, at.pointee.sent_ns, now_ns)
-    }
+    let sent_ns = memx_rtt_sent_ns(
+      UInt32(header.attempt), UInt32(at.pointee.attempt), at.pointee.firstSent_ns,
+      at.pointee.sent_ns)
+    if sent_ns > 0 { memx_rtt_sample(&rtt, sent_ns, now_ns) }
     if status != .ok {
       finish(tag, .refused(status), &completions)
     } else if at.pointee.missing == 0 {
@@ -622,8 +626,9 @@ public struct ClientSession: ~Copyable {
     _ tag: UInt16, now_ns: UInt64, sink: inout some FrameSink & ~Copyable
   ) {
     unlink(tag)
-    let attempt = table[Int(tag)].attempt
-    table[Int(tag)].attempt = attempt == .max ? attempt : attempt + 1
+    let at = table + Int(tag)
+    if at.pointee.attempt == 0 { at.pointee.firstSent_ns = at.pointee.sent_ns }
+    if at.pointee.attempt < .max { at.pointee.attempt += 1 }
     send(tag, now_ns: now_ns, sink: &sink)
   }
 

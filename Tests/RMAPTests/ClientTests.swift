@@ -100,6 +100,29 @@ import Testing
     #expect(client.buffer(of: request) == contents)
   }
 
+  /// A network that loses nothing, and whose round trip becomes longer than the timeout that was right before.
+  @Test func aLongerRoundTripIsLearned() throws {
+    let client = ClientHarness()
+    try client.attach()
+    for slot in 0..<100 as Range<UInt64> {
+      let roundTrip_ns: UInt64 = slot < 50 ? 5_000_000 : 65_000_000
+      let request = client.submit(.discard, slot: slot)
+      var answers: [(at_ns: UInt64, to: Received)] = []
+      while true {
+        answers += client.sent().map { (client.now_ns + roundTrip_ns, $0) }
+        let answer = try #require(answers.first)
+        client.now_ns = max(client.now_ns, min(answer.at_ns, client.next_ns))
+        guard client.now_ns >= answer.at_ns else { continue }
+        client.answer(answer.to)
+        break
+      }
+      #expect(client.completed() == [request: .done])
+      // Copies of what is over.
+      answers.dropFirst().forEach { client.answer($0.to) }
+    }
+    #expect(client.session.counters.retransmissions < 5)
+  }
+
   @Test func malformedRepliesToReadAreNotTaken() throws {
     let client = ClientHarness(mtu: 1500)
     try client.attach()
@@ -171,22 +194,22 @@ import Testing
     #expect(client.sent().isEmpty)
   }
 
-  @Test func anAnswerToAnEarlierAttemptIsNoSample() throws {
+  /// The first, the second, and the third transmission of a request that is sent three times are answered.
+  @Test(arguments: zip(0..<3, [true, false, true]))
+  func onlyAnAnswerWhoseTransmissionIsKnownIsASample(index: Int, isKnown: Bool) throws {
     let client = ClientHarness()
     try client.attach()
     let request = client.submit(.read, slot: 1)
-    let first = try #require(client.sent().first)
-    let second = try #require(client.sentLater(limit_ns: 200_000_000).first)
-    #expect(second.header.attempt == 1)
+    var sent: [(message: Received, at_ns: UInt64)] = []
+    for attempt in 0..<3 {
+      let message = try #require(client.sentLater(limit_ns: 1_000_000_000).first)
+      #expect(message.header.attempt == attempt)
+      sent.append((message, client.now_ns))
+    }
     client.now_ns += 50_000
-    client.answer(first, fragments: 7)
+    client.answer(sent[index].message, fragments: 7)
     #expect(client.completed() == [request: .done])
-    #expect(client.session.srtt_ns == 0)
-    client.submit(.read, slot: 1)
-    let third = try #require(client.sent().first)
-    client.now_ns += 50_000
-    client.answer(third, fragments: 7)
-    #expect(client.session.srtt_ns == 50_000)
+    #expect(client.session.srtt_ns == (isKnown ? client.now_ns - sent[index].at_ns : 0))
   }
 
   @Test func timeoutsDouble() throws {

@@ -152,6 +152,17 @@ import Testing
     }
   }
 
+  @Test func onlyTheFirstAndTheLatestTransmissionAreTimed() {
+    #expect(memx_rtt_sent_ns(0, 0, 1, 2) == 2)
+    #expect(memx_rtt_sent_ns(0, 1, 1, 2) == 1)
+    #expect(memx_rtt_sent_ns(1, 1, 1, 2) == 2)
+    #expect(memx_rtt_sent_ns(1, 2, 1, 2) == 0)
+    // One that was never sent; and all from the 255th on look alike.
+    #expect(memx_rtt_sent_ns(3, 2, 1, 2) == 0)
+    #expect(memx_rtt_sent_ns(255, 255, 1, 2) == 0)
+    #expect(memx_rtt_sent_ns(0, 255, 1, 2) == 1)
+  }
+
   @Test func overtaking() {
     var rtt = memx_rtt()
     #expect(memx_rtt_overtaken(&rtt, 0) == 0)

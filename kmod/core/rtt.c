@@ -21,6 +21,14 @@ void memx_rtt_sample(struct memx_rtt *rtt, __u64 sent_ns, __u64 now_ns)
 		rtt->newest_answered_ns = sent_ns;
 }
 
+__u64 memx_rtt_sent_ns(unsigned int answered, unsigned int attempt,
+		       __u64 first_ns, __u64 latest_ns)
+{
+	if (answered == attempt && attempt < 255)
+		return latest_ns;
+	return answered ? 0 : first_ns;
+}
+
 __u64 memx_rto_ns(const struct memx_rtt *rtt, unsigned int attempt)
 {
 	__u64 rto = rtt->srtt_ns ? rtt->srtt_ns + 4 * rtt->rttvar_ns

@@ -43,11 +43,27 @@ struct memx_rtt {
  * @sent_ns: when the message that was answered had been sent
  * @now_ns: now, not before @sent_ns
  *
- * Only for an answer that names the very transmission it answers (the attempt
- * in its header is the request's latest), so that Karn's ambiguity cannot
- * arise.
+ * Only for an answer that names the very transmission it answers
+ * (memx_rtt_sent_ns), so that Karn's ambiguity cannot arise.
  */
 void memx_rtt_sample(struct memx_rtt *rtt, __u64 sent_ns, __u64 now_ns);
+
+/**
+ * memx_rtt_sent_ns - when the transmission was sent that an answer names
+ * @answered: the attempt in the answer's header
+ * @attempt: of the request's latest transmission; 255 stands for all later ones
+ * @first_ns: when attempt 0 was sent, if there was another
+ * @latest_ns: when @attempt was sent
+ *
+ * The first attempt's time is what tells a round trip that became longer than
+ * the timeout: by when its answer comes the request has been sent again, and an
+ * answer to the latest comes after the request has ended. What lies between
+ * first and latest is not recorded.
+ *
+ * Return: nanoseconds; 0 where it is not known.
+ */
+__u64 memx_rtt_sent_ns(unsigned int answered, unsigned int attempt,
+		       __u64 first_ns, __u64 latest_ns);
 
 /**
  * memx_rto_ns - how long to wait for an answer before sending again
