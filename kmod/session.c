@@ -26,15 +26,18 @@
 
 #include "memx.h"
 
-/*
- * How long to wait for the answer to an ATTACH: at first, and at most. The first
- * after a migration is often lost, as the bridge at the target still opens its
- * port, and the guest's first fault waits for the next.
- */
-#define MEMX_ATTACH_WAIT (HZ / 10)
+/* How long to wait for the answer to an ATTACH: at first, and at most. */
+#define MEMX_ATTACH_WAIT (HZ / 4)
 #define MEMX_ATTACH_WAIT_MAX HZ
 /* ... and over a connection, which loses none. */
 #define MEMX_ATTACH_WAIT_CONNECTED (3 * HZ)
+/*
+ * How often to look at a link that is down: in the first second, and later. Its
+ * notifier tells of a carrier up to a second late (net/core/link_watch.c), and
+ * after a migration the guest's first fault waits for it.
+ */
+#define MEMX_LINK_LOOK_FIRST (HZ / 50)
+#define MEMX_LINK_LOOK (HZ / 4)
 /* How long attaching takes when timeout_s is no less. */
 #define MEMX_ATTACH_LIMIT_S 10
 /* How often a failed device looks for its server. */
@@ -593,17 +596,20 @@ static void memx_session_fail(struct memx_device *dev)
 static unsigned long memx_session_reopen(struct memx_device *dev)
 {
 	u64 limit = (u64)READ_ONCE(dev->timeout_s) * NSEC_PER_SEC;
+	u64 waited = ktime_get_ns() - READ_ONCE(dev->unanswered_ns);
 	enum memx_state before;
 	int ret;
 
-	if (ktime_get_ns() - READ_ONCE(dev->unanswered_ns) >= limit)
+	if (waited >= limit)
 		memx_session_fail(dev);
 	before = READ_ONCE(dev->state);
 
 	if (!dev->transport->is_usable(dev)) {
-		/* When the link comes up, the notifier kicks us. */
 		dev->tries.count = 0;
-		return dev->transport->join(dev, false) ? HZ / 4 : 1;
+		if (!dev->transport->join(dev, false))
+			return 1;
+		return waited < NSEC_PER_SEC ? MEMX_LINK_LOOK_FIRST :
+					       MEMX_LINK_LOOK;
 	}
 
 	ret = memx_session_try(dev, false);
