@@ -39,7 +39,7 @@ struct LabTests {
       on: .v6_12,
       .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaSwapBadDays, .rdmaPullBack,
       .rdmaReboot)
-    + plays(on: .v6_1, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
+    + plays(on: .v6_1, .rdmaSwap, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
     + plays(on: .v6_12, .pressure)
 
   private static func plays(on series: KernelSeries, _ scenarios: Scenario...) -> [Play] {
