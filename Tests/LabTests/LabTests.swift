@@ -24,7 +24,7 @@ struct LabTests {
     var testDescription: String { "\(scenario.name) on \(series)" }
   }
 
-  /// What every run has. The module over soft-RoCE: on the kernel on which that is sure to bear a shortage of memory
+  /// What every run has. Swapping over soft-RoCE: on the kernel on which that is sure to bear a shortage of memory
   /// (docs/RDMA.md).
   static let always =
     plays(
