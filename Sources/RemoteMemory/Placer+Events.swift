@@ -62,7 +62,7 @@ extension Placer {
     switch states[slot] {
     case .missing, .requested, .announced:
       let isFirst = states.await(slot)
-      if isFirst { touches?.append(slot) }
+      if isFirst { touches?.append(slot, thread: thread) }
       sink.faulted(slot: slot, thread: thread, isWrite: isWrite, isFirst: isFirst)
     case .present:
       counters.lateFaults += 1

@@ -83,8 +83,8 @@ public final class RemoteMemory: Sendable {
   /// What has come so far.
   public var report: RemoteMemoryReport { state.current }
 
-  /// Pages that threads have had to wait for so far, those touched first in front; empty unless
-  /// ``RemoteMemoryConfiguration/recordsTouches`` is set.
+  /// Pages that threads have had to wait for so far, thread after thread, of each those touched first in front; empty
+  /// unless ``RemoteMemoryConfiguration/recordsTouches`` is set.
   ///
   /// A page that came before it was touched is not among them: with `demand-only` they are all that the program
   /// has touched, in its order. As ``RemoteMemoryConfiguration/order`` of a later post-copy they have a program that does the

@@ -18,7 +18,7 @@ public struct RemoteMemoryConfiguration: Sendable {
   /// Slots in LRU order, the most recently used first; or in the order in which they will be needed, as far as
   /// that is known.
   public var order: [Extent] = []
-  /// Whether to note in which order pages are first waited for, as ``RemoteMemory/touches`` has it; takes 8
+  /// Whether to note in which order pages are first waited for, as ``RemoteMemory/touches`` has it; takes 12
   /// bytes for each slot.
   public var recordsTouches = false
   /// Requests outstanding at once.

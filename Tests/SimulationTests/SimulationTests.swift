@@ -56,6 +56,25 @@ import Workloads
     #expect(run("streams", programs, loss: 0.02, seed: 8) != first)
   }
 
+  /// Programs that go through memory in an order that only an earlier move can tell, told one after the other.
+  @Test func severalProgramsFollowTheirRecordedOrders() {
+    let share = Self.slots / 4
+    var random = SplitMix64(seed: 3)
+    let orders = (0..<4 as Range<UInt64>).map { program in
+      Array(program * share..<(program + 1) * share).shuffled(using: &random)
+    }
+    let threads = orders.map { order -> Program.Thread in
+      {
+        var rest = order.makeIterator()
+        return AnyIterator { rest.next().map { Touch(slot: $0, compute_ns: 150_000) } }
+      }
+    }
+    let told = orders.joined().map { Extent(slot: $0, count: 1) }
+    let all = run("bubble-forward-multi+lru", [Program(threads: threads, order: told)]).all
+    // Each asks for its first page.
+    #expect(all.networkFaults == 4 && all.touched == Self.slots)
+  }
+
   @Test(arguments: ["push", "bubble-dual", "bubble-forward-multi", "bubble-dual-multi", "streams"])
   func eachPageComesOnce(strategy: String) throws {
     for mtu in [1500, 9000] {

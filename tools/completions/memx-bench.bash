@@ -350,7 +350,7 @@ _memx-bench_simulate() {
     repeating_flags=()
     non_repeating_flags=(--json -h --help)
     repeating_options=(--strategy --rate-mb-s)
-    non_repeating_options=(--workload --trace --processes --memory --guests --latency-us --loss --mtu --cores --step-us --stop-at --rounds --seed --until-s)
+    non_repeating_options=(--workload --trace --processes --memory --guests --order --latency-us --loss --mtu --cores --step-us --stop-at --rounds --seed --until-s)
     __memx-bench_offer_flags_options 0
 
     # Offer option value completions
@@ -373,6 +373,10 @@ _memx-bench_simulate() {
         return
         ;;
     '--strategy')
+        return
+        ;;
+    '--order')
+        __memx-bench_add_completions -W 'lru'$'\n''touched'
         return
         ;;
     '--rate-mb-s')

@@ -31,7 +31,7 @@ function __memx-bench_parse_tokens -S
         case 'postcopy'
             __memx-bench_parse_subcommand 0 'workload=' 'trace=' 'processes=' 'memory=' 'strategy=+' 'order=' 'rate-mb-s=+' 'mtu=' 'runs=' 'stop-at=' 'rounds=' 'work-us=' 'seed=' 'timeout=' 'json' 'h/help'
         case 'simulate'
-            __memx-bench_parse_subcommand 0 'workload=' 'trace=' 'processes=' 'memory=' 'guests=' 'strategy=+' 'rate-mb-s=+' 'latency-us=' 'loss=' 'mtu=' 'cores=' 'step-us=' 'stop-at=' 'rounds=' 'seed=' 'until-s=' 'json' 'h/help'
+            __memx-bench_parse_subcommand 0 'workload=' 'trace=' 'processes=' 'memory=' 'guests=' 'strategy=+' 'order=' 'rate-mb-s=+' 'latency-us=' 'loss=' 'mtu=' 'cores=' 'step-us=' 'stop-at=' 'rounds=' 'seed=' 'until-s=' 'json' 'h/help'
         case 'help'
             __memx-bench_parse_subcommand -r 1 
         end
@@ -133,7 +133,7 @@ complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy" processes' -l 'processes' -d 'Processes that share the memory, 1 to 512.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy" memory' -l 'memory' -d 'Memory of all processes together, in bytes or with K, M, G: 64K at least for each, 16G at most. A trace brings its own.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy"' -l 'strategy' -d 'Which page goes next; several may be given. By default all of the paper\'s, each also with the LRU order, and streams.' -rfka ''
-complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy" order' -l 'order' -d 'What strategies with +lru are told: lru, in which order the programs had used their pages before they stopped; or touched, in which order they touched them after the stop in an earlier move, which is made for that, with demand-only.' -rfka 'lru touched'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy" order' -l 'order' -d 'What strategies with +lru are told: lru, in which order the programs had used their pages before they stopped; or touched, in which order each touched its pages after the stop in an earlier move, which is made for that, with demand-only.' -rfka 'lru touched'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy"' -l 'rate-mb-s' -d 'What the link carries, in millions of bytes a second, 0 for no limit; several may be given.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy" mtu' -l 'mtu' -d 'MTU of the links, 1500 or 9000, say.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench postcopy" runs' -l 'runs' -d 'Runs of each strategy at each rate, 1 to 101.' -rfka ''
@@ -150,6 +150,7 @@ complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench simulate" memory' -l 'memory' -d 'Memory of each guest, in bytes or with K, M, G, T: 64K at least for each program, 1T at most; 16G at most for what has to be run, and for strategies with +lru.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench simulate" guests' -l 'guests' -d 'Guests that moved at the same moment, 1 to 4096.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench simulate"' -l 'strategy' -d 'Which page goes next; several may be given. By default all of the paper\'s, each also with the LRU order, and streams.' -rfka ''
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench simulate" order' -l 'order' -d 'What strategies with +lru are told: lru, in which order the programs had used their pages before they stopped; or touched, in which order each touches its pages after the stop, as an earlier move would show.' -rfka 'lru touched'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench simulate"' -l 'rate-mb-s' -d 'What the link carries each way, in millions of bytes a second, 1 to 12500; several may be given.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench simulate" latency-us' -l 'latency-us' -d 'One way, hosts included, in microseconds, 0 to 1000000.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench simulate" loss' -l 'loss' -d 'Frames lost, per cent, 0 to 50.' -rfka ''

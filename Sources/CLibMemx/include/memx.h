@@ -108,7 +108,7 @@ struct memx_extent {
  * @give_up_ms: a page that does not come for so long cannot be had; 0 for 120000
  * @busy_poll_us: how long to poll for the next frame or fault before sleeping; 0
  *	for 50, MEMX_NO_BUSY_POLL for not at all
- * @flags: 0 or MEMX_RECORD_TOUCHES, which takes 8 bytes for each slot
+ * @flags: 0 or MEMX_RECORD_TOUCHES, which takes 12 bytes for each slot
  *
  * Begin with { .size = sizeof(struct memx_options) }: all that is 0 or NULL has
  * its default, except for @size, @link and @region.
@@ -313,14 +313,16 @@ void memx_stats(const struct memx_memory *memory, struct memx_stats *stats, size
 int memx_wait(struct memx_memory *memory, int timeout_ms, char *error, size_t error_bytes);
 
 /**
- * memx_touches() - the pages that threads have waited for so far, in that order
+ * memx_touches() - the pages that threads have waited for so far, each thread's
+ *	in the order of its waits, one thread after the other
  * @extents: filled with the first of them; may be NULL when @count is 0
  * @count: how many there is room for
  *
  * With MEMX_RECORD_TOUCHES. A page that came before it was touched is not among them: with
  * the strategy demand-only they are all that the program has touched. As @order of
  * a later post-copy, with a strategy that ends in +lru, they have a program that
- * does the same again find its pages there.
+ * does the same again find its pages there; several threads with a strategy that
+ * follows each, such as bubble-forward-multi+lru.
  *
  * Return: how many extents there are, 0 without MEMX_RECORD_TOUCHES.
  */

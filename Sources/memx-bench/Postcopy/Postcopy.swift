@@ -60,8 +60,8 @@ struct Postcopy: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "What strategies with +lru are told: lru, in which order the programs had used their pages before they "
-        + "stopped; or touched, in which order they touched them after the stop in an earlier move, which is made "
-        + "for that, with demand-only.", valueName: "what"))
+        + "stopped; or touched, in which order each touched its pages after the stop in an earlier move, which is "
+        + "made for that, with demand-only.", valueName: "what"))
   var order = ToldOrder.lru
 
   @Option(

@@ -21,7 +21,8 @@ struct SimulationBed {
     self.options = options
     let trace = try options.trace.map(Self.readTrace)
     let share = Int(options.memory.bytes / UInt64(Wire.pageBytes)) / options.processes
-    let isAged = options.strategy.contains { Strategy($0)!.usesOrder }
+    let wantsOrder = options.strategy.contains { Strategy($0)!.usesOrder }
+    let isAged = wantsOrder && options.order == .lru
     let work_ns = options.stepUs * 1000 / (trace == nil ? 1 : 3000)
     let isShared = [.quicksort, .hash, .chase, .trace].contains(options.workload)
     var made: [Program] = []
@@ -39,7 +40,12 @@ struct SimulationBed {
             rounds: options.rounds), trace: trace, stopAt: options.stopAt, isAged: isAged)
       }
       slots = moved.reduce(0) { $0 + $1.pages }
-      made.append(Self.program(moved, work_ns: work_ns))
+      var program = Self.program(moved, work_ns: work_ns)
+      if wantsOrder {
+        program.order =
+          options.order == .lru ? Self.lruOrder(moved, pages: slots) : Self.touches(moved)
+      }
+      made.append(program)
     }
     programs = made
     self.slots = slots
@@ -69,11 +75,32 @@ struct SimulationBed {
       }
       first += part.pages
     }
-    return Program(threads: threads, order: order(parts, pages: first))
+    return Program(threads: threads)
   }
 
-  private static func order(_ parts: [MovedProgram], pages: Int) -> [Extent] {
-    guard let intervals = parts.map(\.intervals.count).max(), intervals > 0 else { return [] }
+  /// The pages that each part touches, in its order, one part behind the other.
+  private static func touches(_ parts: [MovedProgram]) -> [Extent] {
+    var extents: [Extent] = []
+    var first = 0
+    for part in parts {
+      var isKnown = [Bool](repeating: false, count: part.pages)
+      for index in 0..<part.count where !isKnown[part[index].page] {
+        let page = part[index].page
+        isKnown[page] = true
+        let slot = UInt64(first + page)
+        if let last = extents.last, last.slot + UInt64(last.count) == slot {
+          extents[extents.count - 1].count += 1
+        } else if extents.count < Wire.maxOrderExtents {
+          extents.append(Extent(slot: slot, count: 1))
+        }
+      }
+      first += part.pages
+    }
+    return extents
+  }
+
+  private static func lruOrder(_ parts: [MovedProgram], pages: Int) -> [Extent] {
+    let intervals = parts.map(\.intervals.count).max() ?? 0
     var recency = Recency(pages: pages)
     for interval in 0..<intervals {
       var used: [Int] = []
@@ -104,7 +131,7 @@ struct SimulationBed {
     let processes = options.processes
     let name = options.workload.rawValue
     return SimulateReport(
-      strategy: strategy.description,
+      strategy: strategy.description, order: options.order,
       workload: options.workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name,
       rate_mb_s: rate_mb_s, guests: options.guests, slots: slots, found: found,
       undisturbed_ns: undisturbed_ns,

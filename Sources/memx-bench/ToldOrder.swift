@@ -5,6 +5,6 @@ import ArgumentParser
 enum ToldOrder: String, ExpressibleByArgument, CaseIterable {
   /// In which order the programs had used their pages before they stopped.
   case lru
-  /// In which order they touched them after the stop, in an earlier move.
+  /// In which order each of them touched its pages after the stop, in an earlier move; one behind the other.
   case touched
 }
