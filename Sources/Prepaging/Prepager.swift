@@ -22,6 +22,7 @@ public struct Prepager: ~Copyable {
   private var bubble: Bubble
   private var bubbles: Bubbles
   private var streams: Streams
+  private var replay: Replay
 
   /// A prepager with nothing to send yet.
   ///
@@ -38,18 +39,20 @@ public struct Prepager: ~Copyable {
     self.order = SlotOrder(slots: slots, hints: hints)
     var direction = Direction.forward
     var pivots = 0
-    var streams = 0
+    var (streams, threads) = (0, 0)
     switch strategy.kind {
     case .demandOnly, .push: break
     case .bubble(let way): direction = way
     case .bubbles(let way, let count): (direction, pivots) = (way, count)
     case .streams: streams = Streams.limit
+    case .replay: threads = Replay.limit
     }
     // Streams follow programs, which walk slots; the order is only their background.
     walksOrder = !hints.isEmpty && strategy.kind != .streams
     bubble = Bubble(direction)
     bubbles = Bubbles(direction, pivots: pivots)
     self.streams = Streams(streams: streams, inOrder: !hints.isEmpty)
+    replay = Replay(threads: threads)
   }
 
   /// Slots that are to be sent and have not been given out.
@@ -106,6 +109,8 @@ public struct Prepager: ~Copyable {
     case .streams:
       promise = streams.fault(
         slot, context: context, wasPending: wasPending, pending, order)
+    case .replay:
+      if wasPending { promise = replay.fault(position, context: context, pending, &order) }
     }
     return wasPending
   }
@@ -122,6 +127,9 @@ public struct Prepager: ~Copyable {
     case .streams:
       position = streams.next(&pending, order)
       promise = streams.promise
+    case .replay:
+      position = replay.next(&pending, &order)
+      promise = replay.promise
     }
     guard let position else { return nil }
     _ = pending.remove(position)

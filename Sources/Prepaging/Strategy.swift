@@ -4,7 +4,7 @@
 ///
 /// The names are those of the paper's strategies (sections 3.2, 4.3 and 5.4), each also with
 /// `+lru`, which has them walk the pages in the client's LRU order in place of the slots' order,
-/// and `streams`, our own.
+/// and `streams` and `replay`, our own.
 public struct Strategy: Hashable, Sendable {
   enum Kind: Hashable, Sendable {
     case demandOnly
@@ -12,6 +12,7 @@ public struct Strategy: Hashable, Sendable {
     case bubble(Direction)
     case bubbles(Direction, pivots: Int)
     case streams
+    case replay
   }
 
   let kind: Kind
@@ -34,6 +35,7 @@ public struct Strategy: Hashable, Sendable {
     ("bubble-backward-multi", .bubbles(.backward, pivots: defaultPivots)),
     ("bubble-dual-multi", .bubbles(.dual, pivots: defaultPivots)),
     ("streams", .streams),
+    ("replay", .replay),
   ]
 
   /// All names, without `+lru` and numbers of pivots.

@@ -15,7 +15,7 @@ import Testing
       #expect(String(decoding: json, as: UTF8.self) == "[\"\(strategy)\"]")
       #expect(try JSONDecoder().decode([Strategy].self, from: json) == [strategy])
     }
-    #expect(Set(Self.all).count == 18)
+    #expect(Set(Self.all).count == 20)
   }
 
   @Test func theDefaultNumberOfPivotsNeedsNoNaming() {

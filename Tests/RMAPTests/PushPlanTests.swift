@@ -31,9 +31,9 @@ import Testing
     #expect(sender.announce(from: 3) == nil)
   }
 
-  @Test func aPromiseGoesFirst() {
+  @Test func promisesGoFirst() {
     var sender = sender(planning: [100])
-    sender.promise = Announcement(first: 500, count: -300)
+    sender.promises.append(Announcement(first: 500, count: -300))
     let promised = sender.announce()
     #expect(promised.first == 500 && promised.ahead == -127)
     #expect(sender.announce().first == 100)

@@ -320,9 +320,8 @@ int memx_wait(struct memx_memory *memory, int timeout_ms, char *error, size_t er
  *
  * With MEMX_RECORD_TOUCHES. A page that came before it was touched is not among them: with
  * the strategy demand-only they are all that the program has touched. As @order of
- * a later post-copy, with a strategy that ends in +lru, they have a program that
- * does the same again find its pages there; several threads with a strategy that
- * follows each, such as bubble-forward-multi+lru.
+ * a later post-copy, with the strategy replay+lru, they have threads that do the
+ * same again find their pages there.
  *
  * Return: how many extents there are, 0 without MEMX_RECORD_TOUCHES.
  */

@@ -59,7 +59,7 @@ struct PushSender: ~Copyable {
   /// Bit i: the client knows of `plan[i]`.
   private var announced: UInt64 = 0
   /// What the store has promised, and the client does not know yet.
-  var promise: Announcement?
+  var promises = AnnouncementQueue()
   private(set) var hasEnded = false
   /// There was nothing to push, though it was time.
   var isStarved = false
@@ -120,7 +120,7 @@ struct PushSender: ~Copyable {
 
   /// What was promised, or else the first planned slots that follow one another and have not been announced yet.
   mutating func announce() -> Announcement {
-    if let promise = promise.take() { return promise }
+    if let promise = promises.removeFirst() { return promise }
     return announce(from: (~announced).trailingZeroBitCount) ?? .nothing
   }
 

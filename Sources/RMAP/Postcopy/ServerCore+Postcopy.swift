@@ -169,8 +169,9 @@ extension ServerCore where Store: ~Copyable {
     }
     if push.pointee.covers(slot), header.attempt == 0 {
       // The strategy learns how far the program has come.
-      let promise = store.fault(region, slot: slot, context: context, wasPlanned: false)
-      push.pointee.promise = promise ?? push.pointee.promise
+      if let promise = store.fault(region, slot: slot, context: context, wasPlanned: false) {
+        push.pointee.promises.append(promise)
+      }
       push.pointee.report.overlapped += 1
       counters.fetchesOverlapped += 1
       return false
@@ -190,7 +191,9 @@ extension ServerCore where Store: ~Copyable {
     let isAlone = mayOvertake(now_ns: table[index].lastHeard_ns)
     extendPlan(
       push, session: index, to: (isAlone ? min(planned, push.pointee.planLength) : planned) + 2)
-    push.pointee.promise = promise ?? push.pointee.announce(from: planned)
+    if let told = promise ?? push.pointee.announce(from: planned) {
+      push.pointee.promises.prepend(told)
+    }
     return true
   }
 
@@ -313,7 +316,7 @@ extension ServerCore where Store: ~Copyable {
       let next = store.nextPush(table[index].region)
     {
       push.pointee.enqueue(next.slot)
-      push.pointee.promise = next.promise ?? push.pointee.promise
+      if let promise = next.promise { push.pointee.promises.append(promise) }
     }
   }
 
