@@ -27,9 +27,6 @@ struct Replay: ~Copyable {
     var ahead = 0
     /// Bit i: what stands at `ahead` + i has been promised, or needs no promise.
     var told: UInt64 = 0
-    /// Whether it is among those that take turns, and among those that are told first.
-    var takesTurns = false
-    var isToBeTold = false
   }
 
   private let capacity: Int
@@ -63,9 +60,8 @@ struct Replay: ~Copyable {
     let index = place(of: context)
     pivots[index].stamp = waits
     goOn(index, to: position + 1)
-    if !pivots[index].takesTurns { turns.append(index) }
-    if !pivots[index].isToBeTold { toBeTold.append(index) }
-    (pivots[index].takesTurns, pivots[index].isToBeTold) = (true, true)
+    turns.append(index)
+    toBeTold.append(index)
     return tell(index, pending, &order)
   }
 
@@ -94,10 +90,7 @@ struct Replay: ~Copyable {
     promise = nil
     while let index = turns.first {
       turns.removeFirst()
-      guard let position = pending.next(from: pivots[index].ahead) else {
-        pivots[index].takesTurns = false
-        continue
-      }
+      guard let position = pending.next(from: pivots[index].ahead) else { continue }
       turns.append(index)
       goOn(index, to: position + 1)
       promise = tellNext(pending, &order) ?? tell(index, pending, &order)
@@ -113,7 +106,6 @@ struct Replay: ~Copyable {
     while let index = toBeTold.first {
       if let promise = tell(index, pending, &order) { return promise }
       toBeTold.removeFirst()
-      pivots[index].isToBeTold = false
     }
     return nil
   }
@@ -151,28 +143,40 @@ struct Replay: ~Copyable {
   }
 }
 
-/// Indices first in, first out; each is in it once at most.
+/// Indices first in, first out, each at most once. Allocates nothing after `init`.
 private struct IndexQueue: ~Copyable {
   private let indices: UnsafeMutablePointer<Int>
+  private let isIn: UnsafeMutablePointer<Bool>
   private let capacity: Int
   private var head = 0
   private var count = 0
 
+  /// - Parameter capacity: indices are below this.
   init(capacity: Int) {
     self.capacity = capacity
     indices = .allocate(capacity: max(1, capacity))
+    isIn = .allocate(capacity: max(1, capacity))
+    isIn.initialize(repeating: false, count: max(1, capacity))
   }
 
-  deinit { indices.deallocate() }
+  deinit {
+    indices.deallocate()
+    isIn.deallocate()
+  }
 
   var first: Int? { count > 0 ? indices[head] : nil }
 
+  /// Puts an index last, unless it waits already.
   mutating func append(_ index: Int) {
+    guard !isIn[index] else { return }
+    isIn[index] = true
     (indices + (head + count) % capacity).initialize(to: index)
     count += 1
   }
 
+  /// Takes the first out; there must be one.
   mutating func removeFirst() {
+    isIn[indices[head]] = false
     head = (head + 1) % capacity
     count -= 1
   }
