@@ -494,6 +494,7 @@ struct memx_balloon {
  * @dev: the device
  * @task: does so gently, or NULL
  * @limit_s: for so many seconds at most
+ * @errors: of the device, when last looked at
  * @gained: pages to be given to the hypervisor
  * @count: how many
  */
@@ -501,6 +502,7 @@ struct memx_pageout {
 	struct memx_device *dev;
 	struct task_struct *task;
 	unsigned int limit_s;
+	u64 errors;
 	struct list_head gained;
 	unsigned int count;
 };

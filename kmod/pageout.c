@@ -13,7 +13,8 @@
  * The gentle part is a thread. It looks at what comes back while it pages out:
  * the more, the longer it rests; and when most of what goes comes back, what
  * is left is in use, and it ends. So it does when no page can be gained any
- * more, and when its time is up.
+ * more, and when its time is up. From then on, until the guest is frozen, it
+ * keeps out what is out, in use or not.
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -38,9 +39,17 @@
 #define MEMX_PAGEOUT_LEAST 512
 /* What is taken back when a write found no page for its slot. */
 #define MEMX_PAGEOUT_TAKE_BACK 1024
+/*
+ * How few the freeze can be left, as they take it no time; and how long a host
+ * may take to suspend the guest before programs can keep what they take back.
+ */
+#define MEMX_PAGEOUT_HOLD_PAGES 512
+#define MEMX_PAGEOUT_HOLD_LIMIT (30 * HZ)
 /* One failure to gain a page says little: reclaim may be waiting for writes. */
 #define MEMX_PAGEOUT_GENTLE_FAILURES 4
 #define MEMX_PAGEOUT_FROZEN_FAILURES 20
+/* Of so few nothing is reclaimed, and to try takes 20 ms where that is emulated. */
+#define MEMX_PAGEOUT_FROZEN_PAGES 128
 /* Downtime has a limit even if reclaim has none. */
 #define MEMX_PAGEOUT_FROZEN_LIMIT (60 * HZ)
 /* Left free for what is still to be done before the guest is suspended. */
@@ -74,7 +83,6 @@ static void memx_pageout_give(struct memx_pageout *pageout)
  * struct memx_pageout_rate - how paging out goes
  * @writes: of the device, when last looked at
  * @reads: likewise
- * @errors: likewise
  * @relieved: pages that memory pressure has taken out of the balloon, likewise
  * @gone: pages that went out, those of long ago counting less
  * @back: pages that came back, or were taken by others, likewise
@@ -83,7 +91,6 @@ static void memx_pageout_give(struct memx_pageout *pageout)
 struct memx_pageout_rate {
 	u64 writes;
 	u64 reads;
-	u64 errors;
 	u64 relieved;
 	u64 gone;
 	u64 back;
@@ -97,18 +104,12 @@ static bool memx_pageout_look(struct memx_pageout *pageout,
 	struct memx_device *dev = pageout->dev;
 	u64 writes = memx_stat_sum(dev, MEMX_WRITES);
 	u64 reads = memx_stat_sum(dev, MEMX_READS);
-	u64 errors = memx_stat_sum(dev, MEMX_ERRORS);
 	u64 relieved = READ_ONCE(dev->pseudo->balloon.relieved);
 	u64 gone = writes - rate->writes;
 	u64 back = reads - rate->reads + relieved - rate->relieved;
 
 	rate->writes = writes;
 	rate->reads = reads;
-	/* Too much was given away: slots have no pages. */
-	if (errors > rate->errors)
-		memx_balloon_take(&dev->pseudo->balloon,
-				  MEMX_PAGEOUT_TAKE_BACK);
-	rate->errors = errors;
 	rate->relieved = relieved;
 	rate->gone = rate->gone * 15 / 16 + gone;
 	rate->back = rate->back * 15 / 16 + back;
@@ -128,33 +129,50 @@ static void memx_pageout_return(struct memx_pageout *pageout)
 	pageout->count = 0;
 }
 
+/* Gain some pages. Return NULL, or why no more are to be had, for the log. */
+static const char *memx_pageout_step(struct memx_pageout *pageout,
+				     unsigned int *failures)
+{
+	struct memx_balloon *balloon = &pageout->dev->pseudo->balloon;
+	u64 errors;
+	unsigned int i;
+
+	for (i = 0; i < MEMX_PAGEOUT_STEP; i++) {
+		if (READ_ONCE(balloon->exhausted)) {
+			memx_pageout_return(pageout);
+			return "the guest needs all that is left";
+		}
+		if (memx_pageout_gain(pageout))
+			*failures = 0;
+		else if (++*failures == MEMX_PAGEOUT_GENTLE_FAILURES)
+			return "nothing more to be gained";
+	}
+	if (pageout->count >= MEMX_XEN_BATCH_PAGES)
+		memx_pageout_give(pageout);
+	/* Too much was given away: slots have no pages. */
+	errors = memx_stat_sum(pageout->dev, MEMX_ERRORS);
+	if (errors > pageout->errors)
+		memx_balloon_take(balloon, MEMX_PAGEOUT_TAKE_BACK);
+	pageout->errors = errors;
+	return NULL;
+}
+
 /* Return why it ended, for the log. */
 static const char *memx_pageout_gently(struct memx_pageout *pageout)
 {
-	struct memx_balloon *balloon = &pageout->dev->pseudo->balloon;
 	unsigned long end = jiffies + pageout->limit_s * HZ;
 	unsigned long told = jiffies;
-	struct memx_pageout_rate rate = {
-		.errors = memx_stat_sum(pageout->dev, MEMX_ERRORS),
-	};
-	unsigned int failures = 0, i;
+	struct memx_pageout_rate rate = {};
+	unsigned int failures = 0;
+	const char *why;
 
 	memx_pageout_look(pageout, &rate);
 	rate.gone = 0;
 	rate.back = 0;
 	while (!kthread_should_stop()) {
-		for (i = 0; i < MEMX_PAGEOUT_STEP; i++) {
-			if (READ_ONCE(balloon->exhausted)) {
-				memx_pageout_return(pageout);
-				return "the guest needs all that is left";
-			}
-			if (memx_pageout_gain(pageout))
-				failures = 0;
-			else if (++failures == MEMX_PAGEOUT_GENTLE_FAILURES)
-				return "nothing more to be gained";
-		}
-		if (pageout->count >= MEMX_XEN_BATCH_PAGES)
-			memx_pageout_give(pageout);
+		why = memx_pageout_step(pageout, &failures);
+		if (why)
+			return why;
 		if (time_after(jiffies, told + MEMX_PAGEOUT_TELL)) {
 			told = jiffies;
 			memx_pseudo_progress(pageout->dev);
@@ -171,6 +189,39 @@ static const char *memx_pageout_gently(struct memx_pageout *pageout)
 	return "stopped";
 }
 
+/* Pages of programs, and page cache, in memory. */
+static unsigned long memx_pageout_resident(void)
+{
+	return global_node_page_state(NR_INACTIVE_ANON) +
+	       global_node_page_state(NR_ACTIVE_ANON) +
+	       global_node_page_state(NR_INACTIVE_FILE) +
+	       global_node_page_state(NR_ACTIVE_FILE);
+}
+
+/*
+ * Until the guest is frozen, while the host sends what the page-out has changed
+ * and starts to suspend it. What programs take back in these seconds they would
+ * stand still for, so now it goes again whether or not it is in use.
+ */
+static void memx_pageout_hold(struct memx_pageout *pageout)
+{
+	const bool *exhausted = &pageout->dev->pseudo->balloon.exhausted;
+	unsigned long end = jiffies + MEMX_PAGEOUT_HOLD_LIMIT;
+	unsigned int failures = 0;
+
+	while (!kthread_should_stop() && !READ_ONCE(*exhausted) &&
+	       time_before(jiffies, end)) {
+		if (memx_pageout_resident() > MEMX_PAGEOUT_HOLD_PAGES &&
+		    !memx_pageout_step(pageout, &failures)) {
+			cond_resched();
+			continue;
+		}
+		failures = 0;
+		schedule_timeout_interruptible(1);
+	}
+	memx_pageout_give(pageout);
+}
+
 static int memx_pageout_thread(void *data)
 {
 	struct memx_pageout *pageout = data;
@@ -178,16 +229,19 @@ static int memx_pageout_thread(void *data)
 	unsigned long began = jiffies;
 	const char *why;
 
+	pageout->errors = memx_stat_sum(dev, MEMX_ERRORS);
 	WRITE_ONCE(dev->pseudo->balloon.exhausted, false);
 	WRITE_ONCE(dev->pseudo->balloon.presser, current);
 	why = memx_pageout_gently(pageout);
 	memx_pageout_give(pageout);
-	WRITE_ONCE(dev->pseudo->balloon.presser, NULL);
 	pr_info("memx%d: paged out in %u ms, %s: %llu slots hold a page, %llu pages are given back\n",
 		dev->id, jiffies_to_msecs(jiffies - began), why,
 		memx_slots_used(dev), READ_ONCE(dev->pseudo->balloon.count));
-	if (!kthread_should_stop())
+	if (!kthread_should_stop()) {
 		memx_pseudo_prepared(dev);
+		memx_pageout_hold(pageout);
+	}
+	WRITE_ONCE(dev->pseudo->balloon.presser, NULL);
 	while (!kthread_should_stop()) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (!kthread_should_stop())
@@ -245,13 +299,15 @@ void memx_pageout_frozen(struct memx_pageout *pageout)
 	WRITE_ONCE(balloon->presser, current);
 	while (failures < MEMX_PAGEOUT_FROZEN_FAILURES &&
 	       time_before(jiffies, end)) {
-		if (memx_pageout_gain(pageout))
+		if (memx_pageout_gain(pageout)) {
 			failures = 0;
-		else
+		} else {
+			if (memx_pageout_resident() < MEMX_PAGEOUT_FROZEN_PAGES)
+				break;
 			failures++;
-		/* There may be no other write that these wait for. */
-		if (failures)
+			/* There may be no other write that these wait for. */
 			memx_late_end(pageout->dev);
+		}
 		if (pageout->count >= 2 * MEMX_XEN_BATCH_PAGES)
 			memx_pageout_give(pageout);
 	}

@@ -13,6 +13,8 @@
  *	 |                                                      |
  *	 +---------- COMPLETE <---------------------------------+
  *
+ * In PREPARED the guest goes on paging out, until it is frozen.
+ *
  * FAILED is IDLE after something has gone wrong: the guest is whole, and runs
  * where it did. A suspend in any state but PREPARING and PREPARED is none of
  * this file's business.
@@ -191,8 +193,8 @@ static void memx_pseudo_undo(struct memx_device *dev)
  * @dev: the device, prepared for a migration
  *
  * Returns at once; the host learns from XenStore how it goes. It asks for this
- * once everything else is done that takes time, since programs read pages back
- * as soon as this has ended.
+ * once everything else is done that takes time: to keep out what programs use
+ * costs them the more the longer it lasts.
  */
 void memx_pseudo_page_out(struct memx_device *dev)
 {
@@ -330,7 +332,7 @@ static int memx_pseudo_freeze(struct device *device)
 	struct memx_pseudo *pseudo = dev->pseudo;
 	unsigned long began = jiffies, squeezed;
 	struct page *root;
-	u64 generation, used, left;
+	u64 generation, writes, left;
 	int ret;
 
 	if (READ_ONCE(pseudo->phase) != MEMX_PHASE_PREPARING &&
@@ -340,7 +342,7 @@ static int memx_pseudo_freeze(struct device *device)
 	memx_resident_forget(dev);
 	memx_balloon_freeze(&pseudo->balloon);
 
-	used = memx_slots_used(dev);
+	writes = memx_stat_sum(dev, MEMX_WRITES);
 	memx_exchange_set(dev, true);
 	memx_pageout_frozen(&pseudo->pageout);
 	/* Reclaim may be in other tasks too; none is in a request after this. */
@@ -365,12 +367,15 @@ static int memx_pseudo_freeze(struct device *device)
 		memx_pseudo_fail(dev, "frames cannot be hidden: error %d", ret);
 		return 0;
 	}
+	/* Not by the slots in use: one whose page was read back holds it still. */
+	writes = memx_stat_sum(dev, MEMX_WRITES) - writes;
+	memx_xenstore_write("slots_frozen", "%llu", writes);
 	memx_xenstore_write("freeze_ms", "%u",
 			    jiffies_to_msecs(jiffies - began));
 	memx_pseudo_enter(dev, MEMX_PHASE_FROZEN);
 	pseudo->reserves = memx_pageout_reserves(&pseudo->pageout);
-	pr_info("memx%d: frozen: %llu slots hold a page, %llu of them since the freeze, %llu pages stay behind; %llu pages are given back, %llu of them reserves; %u ms to page out, %u ms to hide\n",
-		dev->id, memx_slots_used(dev), memx_slots_used(dev) - used,
+	pr_info("memx%d: frozen: %llu slots hold a page, %llu of them written in the freeze, %llu pages stay behind; %llu pages are given back, %llu of them reserves; %u ms to page out, %u ms to hide\n",
+		dev->id, memx_slots_used(dev), writes,
 		left, pseudo->balloon.count, pseudo->reserves,
 		jiffies_to_msecs(squeezed - began),
 		jiffies_to_msecs(jiffies - squeezed));

@@ -28,6 +28,8 @@ public struct MigrationReport: Sendable, Equatable {
   public var residual_bytes: UInt64 = 0
   /// Slots that held a page when the guest was suspended.
   public var slots_used: UInt64 = 0
+  /// Of ``slots_used``, what the freeze had to page out; the rest had gone before.
+  public var slots_frozen: UInt64 = 0
   /// Pages that came unasked.
   public var pushed: UInt64 = 0
   /// Pages that came because somebody waited for them.
@@ -85,7 +87,7 @@ public struct MigrationReport: Sendable, Equatable {
       ("freeze_ms", freeze_ms, "ms"), ("save_ms", save_ms, "ms"),
       ("resume_ms", resume_ms, "ms"), ("total_ms", total_ms, "ms"),
       ("precopied_pages", precopied_pages, "pages"), ("residual_bytes", residual_bytes, "bytes"),
-      ("slots_used", slots_used, "pages"),
+      ("slots_used", slots_used, "pages"), ("slots_frozen", slots_frozen, "pages"),
       ("pages_transferred", pages_transferred, "pages"), ("pushed", pushed, "pages"),
       ("fetched", fetched, "pages"), ("network_faults", network_faults, ""),
       ("minor_faults", minor_faults, ""), ("unused", unused, "pages"),

@@ -21,6 +21,7 @@ extension SourceMigration {
       case .line(let line) where line.word == "resumed":
         report.downtime_ms = (monotonicNs() - suspended_ns) / 1_000_000
         report.slots_used = (try? guest.number("used")) ?? 0
+        report.slots_frozen = (try? guest.number("slots_frozen")) ?? 0
         report.freeze_ms = (try? guest.number("freeze_ms")) ?? 0
         return
       case .line(let line) where line.word == "failed":

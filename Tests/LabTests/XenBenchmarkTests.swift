@@ -43,6 +43,7 @@ struct XenBenchmarkTests {
       .freeze_ms: 300, .save_ms: 1500, .resume_ms: 7000,
       .total_ms: 18000,
       .image_bytes: 9_000_000, .sent_bytes: 14_000_000, .slots_used: 12000,
+      .paged_out_before_pct: 75,
       .pages: 17000 + 2197 + 1000 + 200, .pushed: 1000, .fetched: 200, .network_faults: 150,
       .minor_faults: 850, .network_fault_pct: 15, .longest_wait_us: 51000, .longest_page_ms: 51.2,
     ]

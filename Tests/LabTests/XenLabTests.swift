@@ -63,7 +63,7 @@ struct XenLabTests {
     {"schema":1,"event":"migrated","domain":"d1","memory_pages":49152,"preparation_ms":9000,"precopy_ms":1200,\
     "downtime_ms":2000,"freeze_ms":300,"save_ms":1500,"resume_ms":7000,"total_ms":18000,\
     "precopied_pages":17000,"residual_bytes":9000000,\
-    "slots_used":12000,"pages_transferred":11990,"pushed":11000,"fetched":990,\
+    "slots_used":12000,"slots_frozen":3000,"pages_transferred":11990,"pushed":11000,"fetched":990,\
     "network_faults":980,"minor_faults":2000,"unused":10,"longest_wait_us":51000,\
     "network_fault_pct":32.886}
     """

@@ -38,6 +38,7 @@ struct Hosts {
     sourceStore = MadeUpStore([
       "/local/domain/0/memx/server/ethernet": "52:54:00:12:34:56", "\(Self.guest)/version": "2",
       "\(Self.guest)/state": "idle", "\(Self.guest)/used": "1200",
+      "\(Self.guest)/slots_frozen": "300",
       "/local/domain/5/memory/target": "131072",
     ]) { store, path, value in
       if path == "\(Self.guest)/request" {

@@ -37,6 +37,7 @@ import Testing
     #expect(report.precopied_pages == 0)
     #expect(report.memory_pages == 32768)
     #expect(report.slots_used == 1200)
+    #expect(report.slots_frozen == 300)
     #expect(report.pages_transferred == 1200)
     #expect(report.network_fault_percent == 10)
     #expect(hosts.sourceStore[Hosts.serve + "/state"] == nil, "memxd still serves the domain")

@@ -13,6 +13,7 @@ struct PostCopyReport: Decodable, Sendable {
   let precopied_pages: Int
   let residual_bytes: Int
   let slots_used: Int
+  let slots_frozen: Int
   let pages_transferred: Int
   let pushed: Int
   let fetched: Int
@@ -39,6 +40,7 @@ struct PostCopyReport: Decodable, Sendable {
       ("total_ms", total_ms), ("preparation_ms", preparation_ms),
       ("precopy_ms", precopy_ms), ("resume_ms", resume_ms), ("precopied_pages", precopied_pages),
       ("residual_bytes", residual_bytes), ("slots_used", slots_used),
+      ("slots_frozen", slots_frozen),
       ("pages", pages_transferred), ("pushed", pushed), ("fetched", fetched),
       ("network_faults", network_faults), ("minor_faults", minor_faults), ("unused", unused),
       ("longest_wait_us", longest_wait_us),

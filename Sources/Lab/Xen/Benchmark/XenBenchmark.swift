@@ -121,6 +121,7 @@ public struct XenBenchmark: Sendable {
     let figures: [(Figure, title: String, unit: Double, places: Int)] = [
       (.preparation_ms, "prep. s", 1000, 1), (.downtime_ms, "down s", 1000, 1),
       (.freeze_ms, "freeze s", 1000, 1), (.save_ms, "save s", 1000, 1),
+      (.paged_out_before_pct, "out before %", 1, 0),
       (.resume_ms, "resume s", 1000, 1),
       (.total_ms, "total s", 1000, 1),
       (.image_bytes, "image MB", 1e6, 1), (.pages, "pages", 1, 0),

@@ -27,6 +27,8 @@ public struct XenMoveFigures: Sendable, Equatable {
     case sent_bytes
     /// Pages in slots when the guest was suspended.
     case slots_used
+    /// Of those, the share that had been filled while the guest ran.
+    case paged_out_before_pct
     /// Pages that moved until the program had used all of its memory: ahead, in the image, and behind.
     case pages
     case pushed
@@ -58,6 +60,8 @@ public struct XenMoveFigures: Sendable, Equatable {
       .freeze_ms: Double(report.freeze_ms), .save_ms: Double(report.save_ms),
       .image_bytes: Double(report.residual_bytes), .sent_bytes: Double(sent_bytes),
       .slots_used: Double(report.slots_used),
+      .paged_out_before_pct: report.slots_used == 0
+        ? 0 : 100 * (1 - Double(report.slots_frozen) / Double(report.slots_used)),
       .pages: Double(
         report.precopied_pages + report.residual_bytes / 4096 + counted.pushed_pages
           + counted.fetched_pages),
