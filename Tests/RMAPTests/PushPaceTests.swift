@@ -74,6 +74,21 @@ import Testing
     }
   }
 
+  /// Two pages share a frame where it is not the link that takes time for each.
+  @Test(arguments: rates_mb_s + [5, 20])
+  func pagesShareFramesWhereTheLinkIsNotWhatLimits(rate_mb_s: UInt64) {
+    for seed in UInt64(1)...5 {
+      var quick = PacedLink(link(rate_mb_s, roundTrip_us: 50), .init(), seed: seed)
+      _ = quick.run(2 * Self.second_ns)
+      let paired = quick.run(2 * Self.second_ns).paired
+      #expect(rate_mb_s < 250 ? paired < 0.1 : paired == 1, "seed \(seed)")
+      var late = PacedLink(
+        link(rate_mb_s, roundTrip_us: 1000), .init(jitter_ns: 40_000_000), seed: seed)
+      _ = late.run(8 * Self.second_ns)
+      #expect(late.run(8 * Self.second_ns).paired > 0.8, "seed \(seed)")
+    }
+  }
+
   /// The same where programs ask, whose pages have their place among those on their way: pushes must not be left with
   /// the two that are always allowed.
   @Test(arguments: [1, 2, 4])

@@ -35,6 +35,8 @@ public struct PushPace: Sendable {
   private static let roundTripSpan_ns: UInt64 = 10_000_000_000
   /// Round trips that are no queue of a few pages: 24 pages of 50 MB/s.
   private static let long_ns: UInt64 = 2_000_000
+  /// A link that takes a page in 16 µs.
+  private static let fast_bytes_s: UInt64 = 250_000_000
   /// The slack is thought over after so many rounds and so long, at least.
   private static let slackSpan = (rounds: 8, time_ns: UInt64(20_000_000))
   /// How far a late sender may catch up.
@@ -127,6 +129,14 @@ public struct PushPace: Sendable {
       let pages = product * 1.25 + 0.75 + (perAcknowledgement - 1)
       return min(Wire.pushWindow, max(Self.leastWindow, Int(pages.rounded())))
     }
+  }
+
+  /// How many pages go in a frame that has room for more.
+  ///
+  /// On a slow link one that somebody waits for would wait for both of a frame's. But where more on their way arrived faster
+  /// it is no link that is slow: each frame takes processors' time on the way, and two pages in one take half as much.
+  public var pagesPerFrame: Int {
+    bandwidth_bytes_s >= Self.fast_bytes_s || slack.pages > 0 ? 2 : 1
   }
 
   /// Pages that the network delivers in `time_ns`, as measured.

@@ -143,9 +143,11 @@ struct PushSender: ~Copyable {
   // MARK: Sending
 
   /// May a page be sent now?
-  func maySend(now_ns: UInt64) -> Bool {
-    inFlight < granted && next &- oldest < UInt32(Wire.pushWindow)
-      && inFlight < pace.window && now_ns >= pace.nextSend_ns
+  func maySend(now_ns: UInt64) -> Bool { hasRoom && now_ns >= pace.nextSend_ns }
+
+  /// May one more page be on its way?
+  var hasRoom: Bool {
+    inFlight < min(granted, pace.window) && next &- oldest < UInt32(Wire.pushWindow)
   }
 
   /// Has nothing been sent that is not known to have arrived?
@@ -216,8 +218,7 @@ struct PushSender: ~Copyable {
 
   /// When there is something to do at the latest, if nothing arrives before.
   var due_ns: UInt64 {
-    let room = inFlight < min(granted, pace.window) && next &- oldest < UInt32(Wire.pushWindow)
-    return room && !hasEnded && !isStarved ? min(pace.nextSend_ns, timeout_ns) : timeout_ns
+    hasRoom && !hasEnded && !isStarved ? min(pace.nextSend_ns, timeout_ns) : timeout_ns
   }
 
   // MARK: Receiving

@@ -216,12 +216,12 @@ extension ServerCore where Store: ~Copyable {
     while pushDue.first_ns <= now_ns, let index = pushDue.first {
       look(at: index, now_ns: now_ns, sink: &sink)
     }
-    // Sessions take turns, a page each; as many as the link takes now.
+    // Sessions take turns, a frame each; as many as the link takes now.
     var count = 0
     while count < Self.batch, ready.count > 0, mayLinkPush(now_ns: now_ns) {
       let index = ready.removeFirst()
-      if let push = pushes[index], pushPage(push, session: index, now_ns: now_ns, sink: &sink) {
-        count += 1
+      if let push = pushes[index] {
+        count += pushFrame(push, session: index, now_ns: now_ns, sink: &sink)
       }
       look(at: index, now_ns: now_ns, sink: &sink)
     }
@@ -286,19 +286,24 @@ extension ServerCore where Store: ~Copyable {
     pushDue.set(index, due_ns: push.pointee.due_ns)
   }
 
-  /// Pushes a page, if the session still may.
-  private mutating func pushPage(
+  /// Pushes the pages of a frame, if the session still may; returns how many.
+  private mutating func pushFrame(
     _ push: UnsafeMutablePointer<PushSender>, session index: Int, now_ns: UInt64,
     sink: inout some FrameSink & ~Copyable
-  ) -> Bool {
+  ) -> Int {
+    guard push.pointee.maySend(now_ns: now_ns) else { return 0 }
+    let most = push.pointee.pace.pagesPerFrame
+    var count = 0
     // Its plan may have been fetched meanwhile.
-    guard push.pointee.planCount > 0, push.pointee.maySend(now_ns: now_ns) else { return false }
-    extendPlan(push, session: index, to: push.pointee.planLength)
-    let slot = push.pointee.dequeue()
-    let number = noteSent(push, slot: slot, isEnd: false, now_ns: now_ns)
-    sendPush(
-      push, session: index, number: number, slot: slot, attempt: 0, isEnd: false, sink: &sink)
-    return true
+    while count < most, push.pointee.planCount > 0, push.pointee.hasRoom {
+      extendPlan(push, session: index, to: push.pointee.planLength)
+      let slot = push.pointee.dequeue()
+      let number = noteSent(push, slot: slot, isEnd: false, now_ns: now_ns)
+      sendPush(
+        push, session: index, number: number, slot: slot, attempt: 0, isEnd: false, sink: &sink)
+      count += 1
+    }
+    return count
   }
 
   private mutating func noteSent(
@@ -340,16 +345,12 @@ extension ServerCore where Store: ~Copyable {
       sink.append(header.sealed(), to: peer, mtu: mtu)
       return
     }
-    // On a slow link a frame of two pages would keep a page that somebody waits for waiting twice as long.
-    let isSlow = push.pointee.pace.bandwidth_bytes_s < Self.slow_bytes_s
+    let isAlone = push.pointee.pace.pagesPerFrame == 1
     sendPage(
       page, hashes, header, to: peer,
-      mtu: isSlow && mtu >= Wire.wholePageMTU ? Wire.wholePageMTU : mtu,
+      mtu: isAlone && mtu >= Wire.wholePageMTU ? Wire.wholePageMTU : mtu,
       wanted: Wire.allFragments, sink: &sink)
   }
-
-  /// A link on which a page takes 16 µs and more.
-  private static var slow_bytes_s: UInt64 { 250_000_000 }
 
   // MARK: State
 

@@ -23,6 +23,8 @@ struct PacedLink {
     var utilisation = 0.0
     /// Of all pages, those that nobody asked for.
     var pushed = 0.0
+    /// Of all frames with such pages, those that may have two.
+    var paired = 0.0
     /// What lay before a page that came at random, or before those that programs asked for, in page times:
     /// the 99th percentile and the mean.
     var queue_p99 = 0.0
@@ -63,6 +65,7 @@ struct PacedLink {
     let page_ns = Self.page_ns(link)
     var sent = 0
     var fetched = 0
+    var (single, paired) = (0, 0)
     var queues: [Double] = []
     var probe_ns = now_ns
     while true {
@@ -90,11 +93,15 @@ struct PacedLink {
         requests.removeFirst()
         requests.append(acknowledged_ns(free_ns + link.latency_ns))
       } else {
-        let mark = pace.sent(now_ns: now_ns, inFlight: inFlight)
-        inFlight += 1
-        sent += 1
-        free_ns = max(free_ns, now_ns) + page_ns
-        acknowledgements.append((acknowledged_ns(free_ns + link.latency_ns), mark))
+        let frame = pace.pagesPerFrame
+        if frame > 1 { paired += 1 } else { single += 1 }
+        for _ in 0..<min(frame, pace.window - inFlight) {
+          let mark = pace.sent(now_ns: now_ns, inFlight: inFlight)
+          inFlight += 1
+          sent += 1
+          free_ns = max(free_ns, now_ns) + page_ns
+          acknowledgements.append((acknowledged_ns(free_ns + link.latency_ns), mark))
+        }
       }
     }
     now_ns = end_ns
@@ -102,6 +109,7 @@ struct PacedLink {
     return Findings(
       utilisation: Double(sent + fetched) * Double(page_ns) / Double(end_ns - start_ns),
       pushed: Double(sent) / Double(sent + fetched),
+      paired: Double(paired) / Double(single + paired),
       queue_p99: queues[queues.count * 99 / 100],
       queue_mean: queues.reduce(0, +) / Double(queues.count))
   }
