@@ -13,8 +13,8 @@
  * The gentle part is a thread. It looks at what comes back while it pages out:
  * the more, the longer it rests; and when most of what goes comes back, what
  * is left is in use, and it ends. So it does when no page can be gained any
- * more, and when its time is up. From then on, until the guest is frozen, it
- * keeps out what is out, in use or not.
+ * more, and when its time is up. From then on, until the guest is frozen or half
+ * a minute has passed, it pages out what is left as well, in use or not.
  */
 #include <linux/kthread.h>
 #include <linux/mm.h>

@@ -13,7 +13,7 @@
  *	 |                                                      |
  *	 +---------- COMPLETE <---------------------------------+
  *
- * In PREPARED the guest goes on paging out, until it is frozen.
+ * In PREPARED the guest goes on paging out for a while: memx_pageout_hold().
  *
  * FAILED is IDLE after something has gone wrong: the guest is whole, and runs
  * where it did. A suspend in any state but PREPARING and PREPARED is none of

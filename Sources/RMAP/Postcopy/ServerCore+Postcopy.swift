@@ -345,10 +345,10 @@ extension ServerCore where Store: ~Copyable {
       sink.append(header.sealed(), to: peer, mtu: mtu)
       return
     }
-    let isAlone = push.pointee.pace.pagesPerFrame == 1
+    let fillsFrame = push.pointee.pace.pagesPerFrame == 1
     sendPage(
       page, hashes, header, to: peer,
-      mtu: isAlone && mtu >= Wire.wholePageMTU ? Wire.wholePageMTU : mtu,
+      mtu: fillsFrame && mtu >= Wire.wholePageMTU ? Wire.wholePageMTU : mtu,
       wanted: Wire.allFragments, sink: &sink)
   }
 
