@@ -93,8 +93,10 @@ static void memx_rdma_leave(struct memx_device *dev)
  */
 static int memx_rdma_aim(struct memx_device *dev, const char *server)
 {
-	int ret = memx_rdma_parse(server, &memx_rdma_of(dev)->server);
+	struct memx_rdma *rdma = memx_rdma_of(dev);
+	int ret = memx_rdma_parse(server, &rdma->server);
 
+	rdma->local.ss_family = AF_UNSPEC;
 	if (ret)
 		return ret;
 	ret = memx_rdma_connect(dev, true);

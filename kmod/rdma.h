@@ -95,6 +95,7 @@ struct memx_rdma_window {
  * struct memx_rdma - a device's end of a connection, and all that it needs
  * @dev: the device
  * @server: the server's address; of no family until the device is aimed at one
+ * @local: where the last connection to it led from; of no family before
  * @send_lock: protects @free, @used and @is_starved; softirqs off
  * @free: sends
  * @used: sends that are not free
@@ -123,6 +124,7 @@ struct memx_rdma_window {
 struct memx_rdma {
 	struct memx_device *dev;
 	struct sockaddr_storage server;
+	struct sockaddr_storage local;
 
 	spinlock_t send_lock;
 	struct list_head free;

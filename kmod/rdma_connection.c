@@ -183,6 +183,32 @@ static void memx_rdma_ask(struct memx_rdma *rdma)
 	rdma->is_answered = false;
 }
 
+/*
+ * Whether to lead from where the last connection did. An identifier with a
+ * source is bound to its device by this thread, which may take memory from the
+ * reserves; one without is by a work of ib_addr's, which may not, and waits in
+ * addr_handler() for memory that waits for this connection. As the route may
+ * have come to lead elsewhere, for half of timeout_s only.
+ */
+static bool memx_rdma_knows_source(const struct memx_rdma *rdma)
+{
+	const struct memx_device *dev = rdma->dev;
+	u64 waited = ktime_get_ns() - READ_ONCE(dev->unanswered_ns);
+
+	return rdma->local.ss_family != AF_UNSPEC &&
+	       waited < (u64)READ_ONCE(dev->timeout_s) * NSEC_PER_SEC / 2;
+}
+
+/* Where this connection leads from, from any of its ports. */
+static void memx_rdma_remember_source(struct memx_rdma *rdma)
+{
+	rdma->local = rdma->id->route.addr.src_addr;
+	if (rdma->local.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&rdma->local)->sin6_port = 0;
+	else
+		((struct sockaddr_in *)&rdma->local)->sin_port = 0;
+}
+
 /* Find the RDMA device, and a way from it to the server. */
 static int memx_rdma_resolve(struct memx_rdma *rdma, bool interruptible)
 {
@@ -192,6 +218,9 @@ static int memx_rdma_resolve(struct memx_rdma *rdma, bool interruptible)
 	ret = memx_rdma_source(rdma, &source);
 	if (ret)
 		return ret;
+	if (source.ss_family == AF_UNSPEC && !interruptible &&
+	    memx_rdma_knows_source(rdma))
+		source = rdma->local;
 	memx_rdma_ask(rdma);
 	ret = rdma_resolve_addr(rdma->id,
 				source.ss_family == AF_UNSPEC ? NULL :
@@ -202,6 +231,7 @@ static int memx_rdma_resolve(struct memx_rdma *rdma, bool interruptible)
 		ret = memx_rdma_wait(rdma, interruptible);
 	if (ret)
 		return ret;
+	memx_rdma_remember_source(rdma);
 	memx_rdma_ask(rdma);
 	ret = rdma_resolve_route(rdma->id, MEMX_RDMA_STEP_MS);
 	return ret ?: memx_rdma_wait(rdma, interruptible);

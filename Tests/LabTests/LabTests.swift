@@ -29,12 +29,13 @@ struct LabTests {
   static let always =
     plays(
       on: .v6_12,
-      .attach, .badDays, .pullBack, .xenPostCopy, .xenBadDays, .rdmaPages, .rdmaBadDays, .rdmaSwap)
+      .attach, .badDays, .pullBack, .xenPostCopy, .xenBadDays, .xenExchange, .rdmaPages,
+      .rdmaBadDays, .rdmaSwap)
     + plays(on: .v6_1, .xenPostCopy, .rdmaPages)
 
   /// What may have no time on a slow day, the most telling first.
   static let inTime =
-    plays(on: .v6_1, .xenRefusals, .attach)
+    plays(on: .v6_1, .xenRefusals, .attach, .xenExchange)
     + plays(
       on: .v6_12,
       .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaSwapBadDays, .rdmaPullBack,

@@ -5,7 +5,8 @@ import FoundationEssentials
 struct GuestServer: Sendable {
   let guest: Guest
   private static let http = "127.0.0.1:9109"
-  private static let log = "/run/memxd.log"
+  /// Where it logs.
+  static let log = "/run/memxd.log"
 
   /// Starts it and waits until it is ready.
   ///

@@ -49,6 +49,20 @@ extension Shell {
   /// All kernel messages up to now.
   public func kernelLog() async throws -> String { try await run("dmesg") }
 
+  /// What a machine in which something has failed can tell: its kernel messages, with what each task that is blocked
+  /// waits for; its queue pairs; what a server in it has logged.
+  func lastWords() async throws -> String {
+    let script = """
+      {
+        echo w > /proc/sysrq-trigger
+        dmesg
+        /programs/bin/rdma resource show qp
+        cat \(GuestServer.log)
+      } 2>&1 | tail -c 60000
+      """
+    return try await outcome(script, timeout: .seconds(20)).output
+  }
+
   /// Brings the network card up and waits for its carrier.
   public func linkUp() async throws {
     try await run("ip link set eth0 up")

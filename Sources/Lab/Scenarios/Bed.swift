@@ -52,6 +52,9 @@ public struct Bed: Sendable {
       try Files.write(log, to: directory.appending("dmesg.log"))
       try await guest.shutdown()
     } catch {
+      if let log = try? await guest.lastWords() {
+        try? Files.write(log, to: directory.appending("dmesg.log"))
+      }
       await guest.kill()
       let signs = trouble(in: directory, tolerated)
       guard signs.isEmpty else {

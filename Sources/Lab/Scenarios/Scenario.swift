@@ -66,7 +66,7 @@ public struct Scenario: Sendable {
   public static let all: [Scenario] = [
     .postCopy, .remoteSwap, .attach, .badDays, .lostMemory, .pressure, .pullBack, .pullBackLost,
     .boot, .remoteSwapNBD, .xenBoot, .xenStopAndCopy, .xenPostCopy, .xenRDMA, .xenRefusals,
-    .xenBadDays, .xenLostSource, .rdmaPages, .rdmaSwap, .rdmaSwapBadDays,
+    .xenBadDays, .xenLostSource, .xenExchange, .rdmaPages, .rdmaSwap, .rdmaSwapBadDays,
     .rdmaBadDays, .rdmaCrowd, .rdmaPullBack, .rdmaReboot,
   ]
 
