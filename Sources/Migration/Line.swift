@@ -4,7 +4,7 @@
 /// last, behind `text=`, and may have blanks.
 struct Line: Equatable {
   /// Of what they say, and of the image that goes between.
-  static let version = 2
+  static let version = 3
 
   let word: String
   private(set) var values: [String: String] = [:]

@@ -132,6 +132,26 @@ import Testing
     #expect(sent < UInt64(image.bytes.count - 4096 * pages.count + 8 * pages.count + 65536))
   }
 
+  /// Whether they went ahead or not, and also more in a row than a message may count.
+  @Test(arguments: 1...10)
+  func pagesOfZerosTakeNoBytes(seed: UInt64) throws {
+    var generator = SeededGenerator(seed: seed)
+    let zeros = [UInt8](repeating: 0, count: 4096)
+    // Hardly zeros.
+    let others = [0, 8, 4095].map { at in zeros.indices.map { UInt8($0 == at ? 1 : 0) } }
+    let image = MadeUpImage(
+      (0..<1500).map { pfn in
+        let isZeros = pfn >= 700 || Bool.random(using: &generator)
+        return (UInt64(pfn), isZeros ? zeros : others.randomElement(using: &generator)!)
+      }, perRecord: 300)
+    let ahead = (0..<200).map { (pfn: UInt64($0 * 2), contents: Self.contents($0)) }
+    let (restored, sent) = try Self.carry(image.bytes, ahead: ahead)
+    #expect(restored == image.bytes)
+    let isZeros = image.pages.map { Array(image.bytes[$0.offset..<$0.offset + 4096]) == zeros }
+    let whole = image.bytes.count - 4096 * isZeros.count { $0 }
+    #expect(sent >= UInt64(whole) && sent < UInt64(whole + 8 * image.pages.count + 4096))
+  }
+
   @Test(arguments: 1...10)
   func changedPagesGoAgain(seed: UInt64) throws {
     var generator = SeededGenerator(seed: seed)
@@ -163,6 +183,8 @@ import Testing
     [ImageMessage.same.header(count: 1), 7],  // never sent ahead
     [ImageMessage.ahead.header(count: 1)],  // not at this time
     [ImageMessage.bytes.header(count: ImageMessage.bytes.mostItems) + 1],  // too much at once
+    [ImageMessage.zero.header(count: ImageMessage.zero.mostItems) + 1],
+    [7 << 29],  // no such kind
     [ImageMessage.end.rawValue + 1],
     [ImageMessage.bytes.header(count: 5), 0],  // cut off
   ])

@@ -62,6 +62,10 @@ struct ImageReceiver: ~Copyable {
     case .ahead: return .broken
     case .bytes: return send(body.baseAddress!, count, to: output) ? .moved : .broken
     case .same: return sendSame(count, to: output) ? .moved : .broken
+    case .zero:
+      let bytes = count * ImageMessage.pageBytes
+      memset(body.baseAddress!, 0, bytes)
+      return send(body.baseAddress!, bytes, to: output) ? .moved : .broken
     }
   }
 

@@ -3,7 +3,7 @@ import CMemx
 import Glibc
 
 /// Sends a guest's image: first, while the guest runs, pages that may be in it; later what `xl save` writes, less
-/// the pages that are still the same.
+/// the pages that are still the same or all zeros.
 ///
 /// A page counts as the same if its XXH64 is, as for the checksums of RMAP.
 struct ImageSender: ~Copyable {
@@ -118,6 +118,11 @@ struct ImageSender: ~Copyable {
   }
 
   private mutating func send(page: UnsafeRawPointer, pfn: UInt64) -> Bool {
+    if isZeros(page) {
+      guard room() >= ImageMessage.headerBytes || flush() else { return false }
+      addItem(to: .zero)
+      return true
+    }
     let short = UInt32(truncatingIfNeeded: pfn)
     guard UInt64(short) == pfn, let hash = hashes[short],
       hash == memx_xxh64(page, ImageMessage.pageBytes, 0)
@@ -182,6 +187,12 @@ struct ImageSender: ~Copyable {
     bytes += UInt64(all.count)
     return moveAll(all.count) { write(output, all.baseAddress! + $0, $1) }
   }
+}
+
+/// Whether a page is all zeros: its first word is, and each one after equals the one before.
+private func isZeros(_ page: UnsafeRawPointer) -> Bool {
+  page.loadUnaligned(as: UInt64.self) == 0
+    && memcmp(page, page + 8, ImageMessage.pageBytes - 8) == 0
 }
 
 /// Calls `move` with an offset and a length until `count` bytes have been moved; false when they cannot be.
