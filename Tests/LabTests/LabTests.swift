@@ -35,11 +35,11 @@ struct LabTests {
 
   /// What may have no time on a slow day, the most telling first.
   static let inTime =
-    plays(on: .v6_1, .xenRefusals, .attach, .xenExchange)
+    plays(on: .v6_12, .rdmaSwapBadDays)
+    + plays(on: .v6_1, .xenRefusals, .attach, .xenExchange)
     + plays(
       on: .v6_12,
-      .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaSwapBadDays, .rdmaPullBack,
-      .rdmaReboot)
+      .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaPullBack, .rdmaReboot)
     + plays(on: .v6_1, .rdmaSwap, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
     + plays(on: .v6_12, .pressure)
 
