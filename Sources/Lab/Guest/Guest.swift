@@ -23,6 +23,9 @@ public final class Guest: Shell {
     case agent
     /// Swapped like any program: what a scenario is about.
     case work
+
+    /// The control group's files in the guest.
+    var directory: String { "/sys/fs/cgroup/\(rawValue)" }
   }
 
   public let agent: AgentLine

@@ -103,7 +103,7 @@ struct PseudoDevice: Sendable {
   }
 
   private static let size_mib = 64
-  private static let group = "/sys/fs/cgroup/work"
+  private static let group = Guest.Group.work.directory
 
   let device: MemxDevice
   private var guest: Guest { device.guest }

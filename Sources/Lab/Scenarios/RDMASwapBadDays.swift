@@ -18,7 +18,7 @@ extension Scenario {
       let swap = try await MemxDevice.swapOverRDMA(on: pair.client)
       // The kernel keeps some for itself, since its connection manager may wait for it (docs/RDMA.md).
       let most_kib = try await pair.client.available_kib() - (12 << 10)
-      try await pair.client.run("echo \(most_kib)K > /sys/fs/cgroup/work/memory.max")
+      try await pair.client.run("echo \(most_kib)K > \(Guest.Group.work.directory)/memory.max")
       // Not its interface set down: that can leave the server's soft-RoCE deaf (docs/RDMA.md).
       findings.progress.note("swapping: the server's cable is out for 10 s")
       try await whileSwapping(swap, size_mib: 80) {
