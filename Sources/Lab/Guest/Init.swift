@@ -5,6 +5,9 @@
 /// All of this stays in memory that cannot be swapped: the root is a ramfs, and the agent's
 /// control group has no swap. A scenario which loses swapped pages then loses its workload
 /// only, never the means to report it. Workloads join the group `work`.
+///
+/// What a process has before it joins a group stays charged where it was, which can be swapped;
+/// so the last step begins a program anew.
 enum Init {
   /// Mounts, loads what the machine needs to be talked to, and hands over to the agent.
   static func script(for role: Role) -> String {
@@ -66,8 +69,7 @@ enum Init {
     port=/dev/$(basename $(dirname $port))
     until [ -c $port ]; do usleep 10000; done
     exec 3<>$port
-    memx-agent
-    poweroff -f
+    exec sh -c 'memx-agent; poweroff -f'
 
     """
 }

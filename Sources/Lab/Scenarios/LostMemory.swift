@@ -19,6 +19,11 @@ extension Scenario {
         Workload.bench("quicksort", size_mib: 224, processes: 2), in: .work,
         timeout: .seconds(300))
       try await device.written(8000)
+      let swapped = try await guest.run(
+        "cd /proc; for p in $(cat \(Guest.Group.agent.directory)/cgroup.procs); do"
+          + " grep -sH VmSwap $p/status; done | grep -v '\\s0 kB' || true")
+      await findings.expect(
+        swapped.isEmpty, "what the scenario steers with is swapped, and would be lost: \(swapped)")
       await first.kill()
       let second = try await bed.server(restart)
       let outcome = try await workload
