@@ -17,7 +17,7 @@
  *
  * All buffers are made when the device is. To open a connection again takes
  * memory, as the RDMA core offers no other way; the session's work may then use
- * the emergency reserves.
+ * the emergency reserves, and the core's workers what rdma_reserve.c keeps.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -29,6 +29,7 @@ static void memx_rdma_free(struct memx_device *dev)
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 
 	dev->transport_data = NULL;
+	memx_rdma_reserve_free(rdma);
 	memx_rdma_frames_destroy(rdma);
 	kfree(rdma);
 }
@@ -73,6 +74,7 @@ static int memx_rdma_join(struct memx_device *dev, bool wait)
 		return -ENOMEM;
 	rdma->dev = dev;
 	dev->transport_data = rdma;
+	memx_rdma_reserve_init(rdma);
 	ret = memx_rdma_parse_link(rdma);
 	if (!ret)
 		ret = memx_rdma_frames_create(rdma);

@@ -6,6 +6,7 @@
  * rdma_address.c     which server, and from where
  * rdma_connection.c  a connection, from its begin to its end
  * rdma_frames.c      frames, out and in
+ * rdma_reserve.c     memory for the kernel's connection manager
  * rdma_window.c      pages, moved without the server's processor
  */
 #ifndef MEMX_RDMA_H
@@ -14,6 +15,7 @@
 #include <linux/bvec.h>
 #include <linux/mempool.h>
 #include <linux/socket.h>
+#include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 #include <rdma/rdma_cm.h>
 
@@ -106,6 +108,9 @@ struct memx_rdma_window {
  * @nr_receives: how many there are
  * @receives: array
  * @pool: pages for copies, where the device cannot take a page as it lies
+ * @reserve: blocks of pages, for the connection manager
+ * @nr_reserve: how many there are
+ * @reserve_fill: allocates them; who else uses them stops it first
  * @id: the connection, NULL while there is none
  * @pd: its protection domain
  * @cq: its completion queue
@@ -137,6 +142,10 @@ struct memx_rdma {
 	unsigned int nr_receives;
 	struct memx_rdma_receive *receives;
 	mempool_t *pool;
+
+	struct list_head reserve;
+	unsigned int nr_reserve;
+	struct delayed_work reserve_fill;
 
 	struct rdma_cm_id *id;
 	struct ib_pd *pd;
@@ -188,6 +197,11 @@ int memx_rdma_send_attach(struct memx_device *dev, const struct rmap_hdr *hdr,
 			  const struct rmap_attach *attach, unsigned int mtu);
 bool memx_rdma_send_alone(struct memx_device *dev, u32 epoch,
 			  struct rmap_hdr *hdr, const void *payload);
+
+/* rdma_reserve.c */
+void memx_rdma_reserve_init(struct memx_rdma *rdma);
+void memx_rdma_reserve_keep(struct memx_rdma *rdma);
+void memx_rdma_reserve_free(struct memx_rdma *rdma);
 
 /* rdma_window.c */
 #define MEMX_RDMA_OWN_TAGS 1

@@ -431,8 +431,10 @@ int memx_rdma_connect(struct memx_device *dev, bool interruptible)
 	if (rdma->id && !memx_rdma_may_send(rdma))
 		return -ENETDOWN;
 	memx_rdma_free_connection(rdma);
-	if (!interruptible)
+	if (!interruptible) {
+		memx_rdma_reserve_free(rdma);
 		reserves = memalloc_noreclaim_save();
+	}
 	ret = memx_rdma_open(rdma, interruptible);
 	if (!interruptible)
 		memalloc_noreclaim_restore(reserves);

@@ -20,7 +20,8 @@
 #include "rdma.h"
 
 /**
- * memx_rdma_opened - a session is open: ask for a window
+ * memx_rdma_opened - a session is open: ask for a window, and keep what the
+ *	next one may need
  * @dev: the device
  */
 void memx_rdma_opened(struct memx_device *dev)
@@ -34,6 +35,7 @@ void memx_rdma_opened(struct memx_device *dev)
 	};
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 
+	memx_rdma_reserve_keep(rdma);
 	/* The device would have to make its own memory reachable for a read. */
 	if (!rdma_protocol_iwarp(rdma->id->device, rdma->id->port_num))
 		memx_rdma_send_alone(dev, dev->epoch, &hdr, NULL);
