@@ -110,7 +110,7 @@ struct memx_rdma_window {
  * @pool: pages for copies, where the device cannot take a page as it lies
  * @reserve: blocks of pages, for the connection manager
  * @nr_reserve: how many there are
- * @reserve_fill: allocates them; who else uses them stops it first
+ * @reserve_fill: allocates them
  * @id: the connection, NULL while there is none
  * @pd: its protection domain
  * @cq: its completion queue

@@ -37,6 +37,7 @@ static unsigned int memx_rdma_reserve_blocks(void)
 	return kib >> (MEMX_RDMA_RESERVE_ORDER + PAGE_SHIFT - 10);
 }
 
+/* In the same workqueue as the session's work, so never beside that. */
 static void memx_rdma_reserve_fill(struct work_struct *work)
 {
 	struct memx_rdma *rdma = container_of(to_delayed_work(work),
@@ -47,8 +48,9 @@ static void memx_rdma_reserve_fill(struct work_struct *work)
 						 MEMX_RDMA_RESERVE_ORDER);
 
 		if (!block) {
-			schedule_delayed_work(&rdma->reserve_fill,
-					      MEMX_RDMA_RESERVE_RETRY);
+			queue_delayed_work(rdma->dev->workqueue,
+					   &rdma->reserve_fill,
+					   MEMX_RDMA_RESERVE_RETRY);
 			return;
 		}
 		list_add(&block->lru, &rdma->reserve);
@@ -72,7 +74,7 @@ void memx_rdma_reserve_init(struct memx_rdma *rdma)
  */
 void memx_rdma_reserve_keep(struct memx_rdma *rdma)
 {
-	schedule_delayed_work(&rdma->reserve_fill, 0);
+	queue_delayed_work(rdma->dev->workqueue, &rdma->reserve_fill, 0);
 }
 
 /**
