@@ -29,7 +29,6 @@ static void memx_rdma_free(struct memx_device *dev)
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 
 	dev->transport_data = NULL;
-	memx_rdma_reserve_free(rdma);
 	memx_rdma_frames_destroy(rdma);
 	kfree(rdma);
 }

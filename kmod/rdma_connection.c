@@ -366,6 +366,8 @@ static void memx_rdma_free_connection(struct memx_rdma *rdma)
 {
 	if (!rdma->id)
 		return;
+	/* What follows waits for the connection manager. */
+	memx_rdma_reserve_free(rdma);
 	if (rdma->id->qp) {
 		rdma_disconnect(rdma->id);
 		rdma_destroy_qp(rdma->id);
@@ -431,10 +433,8 @@ int memx_rdma_connect(struct memx_device *dev, bool interruptible)
 	if (rdma->id && !memx_rdma_may_send(rdma))
 		return -ENETDOWN;
 	memx_rdma_free_connection(rdma);
-	if (!interruptible) {
-		memx_rdma_reserve_free(rdma);
+	if (!interruptible)
 		reserves = memalloc_noreclaim_save();
-	}
 	ret = memx_rdma_open(rdma, interruptible);
 	if (!interruptible)
 		memalloc_noreclaim_restore(reserves);

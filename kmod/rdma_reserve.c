@@ -5,9 +5,9 @@
  * To connect again it allocates where it may not touch the kernel's reserves,
  * as for the answer to each datagram in ib_mad_recv_done(). When all memory is
  * used up, it then swaps a page out, and waits for the connection that waits
- * for it. So a device with a session keeps some pages, and frees them before
- * it connects again: with the reserves all used up, these alone bring the free
- * pages back to where everybody may allocate.
+ * for it. So a device with a session keeps some pages, and frees them when its
+ * connection ends, before it makes another: with the reserves all used up,
+ * these alone bring the free pages back to where everybody may allocate.
  *
  * Others may take them first. But a task that is reclaiming already waits for
  * its own swap request, and does not try to allocate again before that ends.
@@ -25,7 +25,7 @@
 #define MEMX_RDMA_RESERVE_ORDER (PAGE_ALLOC_COSTLY_ORDER + 1)
 #define MEMX_RDMA_RESERVE_MAX_KIB (16UL << 10)
 /* Only what is free anyway: nothing is reclaimed or moved for it. */
-#define MEMX_RDMA_RESERVE_GFP (__GFP_NOWARN | __GFP_NORETRY)
+#define MEMX_RDMA_RESERVE_GFP __GFP_NOWARN
 #define MEMX_RDMA_RESERVE_RETRY (10 * HZ)
 
 /* As many as mm/page_alloc.c reckons for min_free_kbytes, the reserves. */
