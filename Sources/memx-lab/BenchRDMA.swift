@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Foundation
 import Lab
 import SystemPackage
 
@@ -33,7 +34,9 @@ struct BenchRDMA: AsyncParsableCommand {
     let chosen = benchmark
     let lines = try await Interruption.cancelling {
       await Result {
-        try await chosen.run(Lab(), on: kernel, logs: keepLogs.map { FilePath($0) })
+        try await chosen.run(Lab(), on: kernel, logs: keepLogs.map { FilePath($0) }) { line in
+          FileHandle.standardError.write(Data("\(line.text)\n".utf8))
+        }
       }
     }.get()
     for line in lines { print(json ? line.json : line.text) }

@@ -6,7 +6,12 @@ import Testing
 /// What boots machines; one after the other, since each takes all of the processors.
 @Suite("Lab", .serialized)
 struct LabTests {
-  static let lab = Lab(progress: Progress(shown: true))
+  /// Begins nothing after `MEMX_LAB_UNTIL`, in seconds since 1970, where that is set, as by tools/test.
+  static let lab = Lab(
+    progress: Progress(shown: true),
+    until: ProcessInfo.processInfo.environment["MEMX_LAB_UNTIL"].flatMap(Double.init).map {
+      .now + .seconds($0 - Date.now.timeIntervalSince1970)
+    })
 
   @Test(
     "Modules build without a complaint of compiler or sparse",
@@ -59,15 +64,11 @@ struct LabTests {
     try await scenario(play)
   }
 
-  /// Cancels what is not to begin any more: after `MEMX_LAB_UNTIL`, in seconds since 1970, where that is set.
-  ///
-  /// tools/test sets it, and says again at the end what was not run. Swift before 6.3 cannot cancel a test, and runs
-  /// all.
+  /// Cancels what is not to begin any more; tools/test says again at the end what that was. Swift before 6.3 cannot
+  /// cancel a test, and runs all.
   private static func needsTime(_ play: Play) throws {
     #if compiler(>=6.3)
-      guard let text = ProcessInfo.processInfo.environment["MEMX_LAB_UNTIL"],
-        let until = Double(text), Date.now.timeIntervalSince1970 > until
-      else { return }
+      guard let until = lab.until, until < .now else { return }
       // Swift Testing says nothing of it.
       lab.progress.note("not run: \(play.testDescription): no time is left for it")
       try Test.cancel("no time is left for it")

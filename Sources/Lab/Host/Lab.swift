@@ -5,10 +5,15 @@ import SystemPackage
 public struct Lab: Sendable {
   public let cache: Cache
   public let progress: Progress
+  /// When nothing more is to begin; nil when all is to be run, however long it takes.
+  public let until: ContinuousClock.Instant?
 
-  public init(cache: Cache = Cache(), progress: Progress = Progress()) {
+  public init(
+    cache: Cache = Cache(), progress: Progress = Progress(), until: ContinuousClock.Instant? = nil
+  ) {
     self.cache = cache
     self.progress = progress
+    self.until = until
   }
 
   /// What a guest boots from.

@@ -71,23 +71,26 @@ public struct RDMABenchmark: Sendable {
   /// Runs it: each round measures one system after the other, in guests of its own, and does it again when the emulator
   /// is at fault.
   ///
+  /// - Parameter eachRun: told of each figure of a round as it is there; of a round that is done again, too.
   /// - Throws: ``LabError`` when something does not run, or a page is wrong.
   public func run(
-    _ lab: Lab, on series: KernelSeries, logs: FilePath? = nil
+    _ lab: Lab, on series: KernelSeries, logs: FilePath? = nil,
+    eachRun: @escaping @Sendable (Line) -> Void
   ) async throws -> [Line] {
     var samples: [Sample] = []
     for round in 1...runs {
       samples += try await EmulatorFault.overcoming(lab.progress) {
         try await measure(
           lab, on: series, logs: logs?.appending("round-\(round)"),
-          round: "round \(round) of \(runs)")
+          round: "round \(round) of \(runs)", eachRun: eachRun)
       }
     }
     return Self.lines(of: samples)
   }
 
   private func measure(
-    _ lab: Lab, on series: KernelSeries, logs: FilePath?, round: String
+    _ lab: Lab, on series: KernelSeries, logs: FilePath?, round: String,
+    eachRun: @escaping @Sendable (Line) -> Void
   ) async throws -> [Sample] {
     try await Bed.with(lab, series, withRDMA: true, logs: logs) { bed in
       let swap_mib = 2 * data_mib
@@ -101,16 +104,18 @@ public struct RDMABenchmark: Sendable {
         let target = try await NVMeTarget.start(pair, size_mib: swap_mib)
         bed.progress.note("\(round): pages")
         var samples = try await Self.pages(pair, server)
+        Self.lines(of: samples).forEach(eachRun)
         for system in Swap.allCases {
           bed.progress.note("\(round): swap on \(system.rawValue)")
           let off = try await system.attach(pair, target)
           let outcome = try await pair.client.outcome(
             Workload.bench("quicksort", size_mib: data_mib, processes: 2), in: .work,
             timeout: .seconds(400))
-          samples.append(
-            Sample(
-              name: "swap quicksort", system: system.rawValue, field: "time_s",
-              value: try Workload.measured(outcome).time_s))
+          let sample = Sample(
+            name: "swap quicksort", system: system.rawValue, field: "time_s",
+            value: try Workload.measured(outcome).time_s)
+          Self.lines(of: [sample]).forEach(eachRun)
+          samples.append(sample)
           try await off()
         }
         try await target.stop()

@@ -9,8 +9,10 @@ public struct Bed: Sendable {
   public let namespace: Namespace
   /// Where logs go.
   public let directory: FilePath
+  /// What it is part of.
+  let lab: Lab
   /// Tells what goes on.
-  public let progress: Progress
+  public var progress: Progress { lab.progress }
 
   /// Runs `body` on a new bed and clears it away afterwards.
   ///
@@ -25,7 +27,7 @@ public struct Bed: Sendable {
       try await Namespace.with { namespace in
         try await namespace.addTap("tap0", mtu: 9000)
         return try await body(
-          Bed(parts: parts, namespace: namespace, directory: directory, progress: lab.progress))
+          Bed(parts: parts, namespace: namespace, directory: directory, lab: lab))
       }
     }
   }
