@@ -2,30 +2,32 @@
 
 // Requests: PROTOCOL.md section 3.
 extension ServerCore where Store: ~Copyable {
-  /// What the cookie of a message says about it.
-  @usableFromInline
-  enum Cookie {
-    case new
-    case again
-    case stale
-    case invalid
-  }
-
-  /// Compares a message's cookie with its tag's, and readies the tag for a new request.
-  mutating func admit(_ header: Header, session index: Int) -> (Cookie, Int) {
+  /// Compares a message's cookie with its tag's, and readies the tag for a new request; refuses what no right client
+  /// sends.
+  ///
+  /// - Returns: the tag's place, and whether the request has been here before; nil when there is nothing more to do.
+  mutating func admit(
+    _ header: Header, session index: Int, sink: inout some FrameSink & ~Copyable
+  ) -> (at: Int, isAgain: Bool)? {
     let tag = Int(header.tagIndex)
-    guard tag < table[index].queueDepth else { return (.invalid, 0) }
+    guard tag < table[index].queueDepth else {
+      refuse(.badMessage, header, session: index, sink: &sink)
+      return nil
+    }
     let at = index * limits.queueDepth + tag
     let distance = Int32(bitPattern: header.generationNumber &- tags[at].generation)
     // No request has opcode 0: a tag not used yet has seen nothing that could come again.
     if distance < 0 || distance == 0 && tags[at].opcode == 0 {
       counters.staleRequests += 1
-      return (.stale, at)
+      return nil
     }
     if distance == 0 {
       counters.repeatedRequests += 1
-      let same = tags[at].opcode == header.opcode && tags[at].slot == header.slotIndex
-      return (same ? .again : .invalid, at)
+      guard tags[at].opcode == header.opcode, tags[at].slot == header.slotIndex else {
+        refuse(.badMessage, header, session: index, sink: &sink)
+        return nil
+      }
+      return (at, isAgain: true)
     }
     if let staged = tags[at].staged { store.abandon(table[index].region, page: staged) }
     tags[at].generation = header.generationNumber
@@ -34,7 +36,18 @@ extension ServerCore where Store: ~Copyable {
     tags[at].done = false
     tags[at].missing = 0
     tags[at].staged = nil
-    return (.new, at)
+    return (at, isAgain: false)
+  }
+
+  /// The tag's place of a request that is to be carried out once; nil when it has been, and is only answered again, or
+  /// cannot be.
+  mutating func admitOnce(
+    _ header: Header, session index: Int, sink: inout some FrameSink & ~Copyable
+  ) -> Int? {
+    guard let (at, isAgain) = admit(header, session: index, sink: &sink) else { return nil }
+    guard isAgain else { return at }
+    reply(tags[at].status, to: header, session: index, sink: &sink)
+    return nil
   }
 
   mutating func read(
@@ -45,11 +58,7 @@ extension ServerCore where Store: ~Copyable {
     guard wanted != 0, wanted & ~Wire.allFragments == 0, header.payloadLength == 0 else {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
-    switch admit(header, session: index).0 {
-    case .stale: return
-    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
-    case .new, .again: break
-    }
+    guard admit(header, session: index, sink: &sink) != nil else { return }
     let slot = header.slotIndex
     guard slot < table[index].slots else {
       return refuse(.outOfRange, header, session: index, sink: &sink)
@@ -125,13 +134,9 @@ extension ServerCore where Store: ~Copyable {
       carried == Wire.allFragments && (length == Wire.pageBytes || length == 0)
         || single && length == Wire.fragmentLength(fragment)
     else { return refuse(.badMessage, header, session: index, sink: &sink) }
-    let (cookie, at) = admit(header, session: index)
-    switch cookie {
-    case .stale: return
-    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
-    case .again where tags[at].done:
+    guard let (at, isAgain) = admit(header, session: index, sink: &sink) else { return }
+    guard !isAgain || !tags[at].done else {
       return reply(tags[at].status, to: header, session: index, sink: &sink)
-    case .new, .again: break
     }
     let slot = header.slotIndex
     let region = table[index].region
@@ -182,13 +187,7 @@ extension ServerCore where Store: ~Copyable {
     guard (1...Wire.maxDiscardSlots).contains(header.slotCount), header.payloadLength == 0 else {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
-    let (cookie, at) = admit(header, session: index)
-    switch cookie {
-    case .stale: return
-    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
-    case .again: return reply(tags[at].status, to: header, session: index, sink: &sink)
-    case .new: break
-    }
+    guard let at = admitOnce(header, session: index, sink: &sink) else { return }
     let (slot, slots) = (header.slotIndex, table[index].slots)
     guard slot < slots, slots - slot >= UInt64(header.slotCount) else {
       counters.outOfRange += 1
@@ -209,12 +208,7 @@ extension ServerCore where Store: ~Copyable {
     guard header.payloadLength == 0 else {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
-    let (cookie, at) = admit(header, session: index)
-    switch cookie {
-    case .stale: return
-    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
-    case .new, .again: break
-    }
+    guard let (at, _) = admit(header, session: index, sink: &sink) else { return }
     counters.flushes += 1
     finish(.ok, at, header, session: index, sink: &sink)
   }

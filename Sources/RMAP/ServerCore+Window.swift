@@ -10,12 +10,7 @@ extension ServerCore where Store: ~Copyable {
     guard header.payloadLength == 0 else {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
-    let (cookie, at) = admit(header, session: index)
-    switch cookie {
-    case .stale: return
-    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
-    case .new, .again: break
-    }
+    guard let (at, _) = admit(header, session: index, sink: &sink) else { return }
     let (peer, slots) = (table[index].peer, table[index].slots)
     guard let memory = store.memory(table[index].region),
       let key = sink.openWindow(

@@ -5,21 +5,6 @@ import CRMAP
 extension ServerCore where Store: ~Copyable {
   // MARK: Requests
 
-  /// The tag of a request that is to be carried out; nil when it has been before, and is only answered again, or
-  /// cannot be.
-  private mutating func admitNew(
-    _ header: Header, session index: Int, sink: inout some FrameSink & ~Copyable
-  ) -> Int? {
-    let (cookie, at) = admit(header, session: index)
-    switch cookie {
-    case .new: return at
-    case .stale: break
-    case .invalid: refuse(.badMessage, header, session: index, sink: &sink)
-    case .again: reply(tags[at].status, to: header, session: index, sink: &sink)
-    }
-    return nil
-  }
-
   /// HINT: a part of the client's LRU order.
   mutating func hint(
     _ message: Message, session index: Int, sink: inout some FrameSink & ~Copyable
@@ -30,7 +15,7 @@ extension ServerCore where Store: ~Copyable {
       (1...Wire.maxHintExtents).contains(count),
       header.slotCount <= Wire.maxOrderExtents - count
     else { return refuse(.badMessage, header, session: index, sink: &sink) }
-    guard let at = admitNew(header, session: index, sink: &sink) else { return }
+    guard let at = admitOnce(header, session: index, sink: &sink) else { return }
     guard pushes[index] == nil else {
       return finish(.badMessage, at, header, session: index, sink: &sink)
     }
@@ -46,7 +31,7 @@ extension ServerCore where Store: ~Copyable {
     guard (1...Wire.maxHaveBytes).contains(message.payload.count) else {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
-    guard let at = admitNew(header, session: index, sink: &sink) else { return }
+    guard let at = admitOnce(header, session: index, sink: &sink) else { return }
     guard header.slotIndex < table[index].slots, pushes[index] == nil else {
       counters.outOfRange += 1
       return finish(.outOfRange, at, header, session: index, sink: &sink)
@@ -63,16 +48,12 @@ extension ServerCore where Store: ~Copyable {
     guard let request = BeginRequest(payload: message.payload) else {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
-    let (cookie, at) = admit(header, session: index)
-    switch cookie {
-    case .stale: return
-    case .invalid: return refuse(.badMessage, header, session: index, sink: &sink)
-    case .again:
+    guard let (at, isAgain) = admit(header, session: index, sink: &sink) else { return }
+    guard !isAgain else {
       guard tags[at].status == .ok, let push = pushes[index] else {
         return reply(tags[at].status, to: header, session: index, sink: &sink)
       }
       return replyBegun(push.pointee.report.pages, header, session: index, sink: &sink)
-    case .new: break
     }
     guard pushes[index] == nil else {
       return finish(.badMessage, at, header, session: index, sink: &sink)
@@ -120,7 +101,7 @@ extension ServerCore where Store: ~Copyable {
     guard let request = EndRequest(payload: message.payload) else {
       return refuse(.badMessage, header, session: index, sink: &sink)
     }
-    guard let at = admitNew(header, session: index, sink: &sink) else { return }
+    guard let at = admitOnce(header, session: index, sink: &sink) else { return }
     if let push = pushes[index] {
       push.pointee.report.unused = request.unused
       push.pointee.report.hasEnded = true
