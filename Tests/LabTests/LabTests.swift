@@ -45,7 +45,9 @@ struct LabTests {
     + plays(
       on: .v6_12,
       .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaPullBack, .rdmaReboot)
-    + plays(on: .v6_1, .rdmaSwap, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
+    + plays(
+      on: .v6_1,
+      .rdmaReboot, .rdmaSwap, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
     + plays(on: .v6_12, .pressure)
 
   private static func plays(on series: KernelSeries, _ scenarios: Scenario...) -> [Play] {

@@ -81,4 +81,21 @@ struct MemxDevice: Sendable {
     try await guest.run("swapoff /dev/memx0", timeout: .seconds(300))
     try await guest.run("memxctl detach memx0 && rmmod \(modules.joined(separator: " "))")
   }
+
+  /// Detaches it by force while a program writes it, and unloads the module.
+  func removeWhileWritten() async throws {
+    try await guest.run(
+      """
+      while [ -b /dev/memx0 ] && dd if=/dev/zero of=/dev/memx0 bs=64k count=64 oflag=direct; do
+        :
+      done > /dev/null 2>&1 &
+      """)
+    try await written(1000)
+    try await guest.run(
+      """
+      memxctl detach --force memx0 || exit 1
+      while pidof dd > /dev/null; do usleep 50000; done
+      rmmod \(modules.joined(separator: " "))
+      """)
+  }
 }

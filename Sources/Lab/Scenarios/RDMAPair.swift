@@ -143,12 +143,16 @@ struct RDMAPair: Sendable {
   /// How many connections a guest has, as a shell command.
   static let connections = "/programs/bin/rdma resource show qp | grep -c 'type RC'"
 
-  /// No queue pair of a connection may be left on either side, once nobody uses any.
+  /// Once nobody uses the devices, only what the kernel's RDMA core has for itself may be left on either side.
   func expectNothingLeft(_ findings: Findings) async throws {
     for guest in [server, client] {
       let left = try await guest.run(
-        "/programs/bin/rdma resource show qp | grep 'type RC' || true")
-      await findings.expect(left.isEmpty, "queue pairs are left behind: \(left)")
+        """
+        for kind in qp cq pd mr cm_id ctx srq; do
+          /programs/bin/rdma resource show $kind | grep -v 'comm .ib_core'
+        done || true
+        """)
+      await findings.expect(left.isEmpty, "of the RDMA device's resources are left: \(left)")
     }
   }
 

@@ -42,7 +42,8 @@ extension Scenario {
       try await pair.client.run("memxctl detach --force memx0 && rmmod memx_rdma memx")
       let again = try await MemxDevice.overRDMA(on: pair.client, region: "linear", words: "")
       try await again.copyPattern()
-      try await pair.client.run("memxctl detach memx0 && rmmod memx_rdma memx")
+      findings.progress.note("detached by force while written, and unloaded")
+      try await again.removeWhileWritten()
       try await server.stop()
       try await pair.expectNothingLeft(findings)
     }

@@ -52,20 +52,7 @@ extension Scenario {
       try await pair.client.until(MemxDevice.read, timeout: .seconds(60))
 
       findings.progress.note("detached by force while copying, and unloaded")
-      try await pair.client.run(
-        """
-        while [ -b /dev/memx0 ] && dd if=/dev/zero of=/dev/memx0 bs=64k count=64 oflag=direct; do
-          :
-        done > /dev/null 2>&1 &
-        """)
-      try await block.written(1000)
-      let outcome = try await pair.client.outcome(
-        """
-        memxctl detach --force memx0 || exit 1
-        while pidof dd > /dev/null; do usleep 50000; done
-        rmmod memx_rdma memx
-        """)
-      await findings.expect(outcome.succeeded, "detach and unload: \(outcome.text)")
+      try await block.removeWhileWritten()
       try await server.stop()
       try await pair.expectNothingLeft(findings)
     }
