@@ -13,7 +13,8 @@
  * No memory of this machine can be reached from another one. A page is gathered
  * from where it lies with the protection domain's local key, which means
  * nothing to a remote device; so there is no remote key to be guessed or to go
- * stale, and no region to register and invalidate for each request.
+ * stale, and no region to register and invalidate for each request. Where a
+ * device cannot read without (iWARP), each read has its own (rdma_register.c).
  *
  * All buffers are made when the device is. To open a connection again takes
  * memory, as the RDMA core offers no other way; the session's work may then use

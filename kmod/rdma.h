@@ -6,6 +6,7 @@
  * rdma_address.c     which server, and from where
  * rdma_connection.c  a connection, from its begin to its end
  * rdma_frames.c      frames, out and in
+ * rdma_register.c    reads on devices that want the page registered
  * rdma_reserve.c     memory for the kernel's connection manager
  * rdma_window.c      pages, moved without the server's processor
  */
@@ -47,6 +48,10 @@
  * @count: how many @tags are in use
  * @tags: the requests whose messages it holds
  * @piece: where the page lies; a reference to each
+ * @region: registers the page of a read, where those are registered
+ * @register_wr: does it
+ * @register_cqe: of its completion, if it fails
+ * @invalidate_cqe: of the completion of what ends it
  * @linear: headers, or a message that carries no page
  */
 struct memx_rdma_send {
@@ -62,6 +67,10 @@ struct memx_rdma_send {
 	u16 count;
 	u16 tags[MEMX_RDMA_TAGS];
 	struct bio_vec piece[MEMX_RDMA_PIECES];
+	struct ib_mr *region;
+	struct ib_reg_wr register_wr;
+	struct ib_cqe register_cqe;
+	struct ib_cqe invalidate_cqe;
 	u8 *linear;
 };
 
@@ -117,6 +126,7 @@ struct memx_rdma_window {
  * @epoch: of the newest session when it was made: it serves one session
  * @max_pieces: pieces of a page that the device takes behind headers
  * @max_reads: ... and for an RDMA read
+ * @registers: the page of each RDMA read is registered for it
  * @frame_bytes: the most bytes of a frame that both ends take
  * @is_broken: of no use any more; set once
  * @is_drained: nothing is under way, nor will be
@@ -153,6 +163,7 @@ struct memx_rdma {
 	u32 epoch;
 	unsigned int max_pieces;
 	unsigned int max_reads;
+	bool registers;
 	unsigned int frame_bytes;
 	bool is_broken;
 	bool is_drained;
@@ -186,6 +197,8 @@ struct memx_rdma_send *memx_rdma_send_take(struct memx_rdma *rdma, u32 epoch);
 void memx_rdma_send_give(struct memx_rdma_send *send);
 bool memx_rdma_send_refer(struct memx_rdma_send *send, struct request *rq,
 			  unsigned int most);
+void memx_rdma_check(struct memx_rdma *rdma, const struct ib_wc *wc);
+void memx_rdma_send_completed(struct memx_rdma_send *send, bool done);
 int memx_rdma_receives_post(struct memx_rdma *rdma);
 void memx_rdma_receives_unmap(struct memx_rdma *rdma);
 bool memx_rdma_add(struct memx_device *dev, struct memx_session *session,
@@ -197,6 +210,14 @@ int memx_rdma_send_attach(struct memx_device *dev, const struct rmap_hdr *hdr,
 			  const struct rmap_attach *attach, unsigned int mtu);
 bool memx_rdma_send_alone(struct memx_device *dev, u32 epoch,
 			  struct rmap_hdr *hdr, const void *payload);
+
+/* rdma_register.c */
+bool memx_rdma_may_read(const struct memx_rdma *rdma);
+void memx_rdma_choose_registration(struct memx_rdma *rdma);
+int memx_rdma_regions_create(struct memx_rdma *rdma);
+void memx_rdma_regions_destroy(struct memx_rdma *rdma);
+struct ib_send_wr *memx_rdma_register(struct memx_rdma_send *send);
+bool memx_rdma_invalidate(struct memx_rdma_send *send);
 
 /* rdma_reserve.c */
 void memx_rdma_reserve_init(struct memx_rdma *rdma);

@@ -237,7 +237,10 @@ static int memx_rdma_resolve(struct memx_rdma *rdma, bool interruptible)
 	return ret ?: memx_rdma_wait(rdma, interruptible);
 }
 
-/* Queues as deep as the buffers are many, and one more each to drain them. */
+/*
+ * Queues as deep as the buffers are many, and one more each to drain them. A
+ * read that is registered has three work requests, two of them at a time.
+ */
 static int memx_rdma_queues(struct memx_rdma *rdma)
 {
 	const struct ib_device_attr *can = &rdma->id->device->attrs;
@@ -250,7 +253,11 @@ static int memx_rdma_queues(struct memx_rdma *rdma)
 			.max_recv_sge = 1,
 		},
 	};
+	int ret;
 
+	memx_rdma_choose_registration(rdma);
+	if (rdma->registers)
+		attr.cap.max_send_wr += 2 * rdma->nr_sends;
 	if (max(attr.cap.max_send_wr, attr.cap.max_recv_wr) > can->max_qp_wr ||
 	    can->max_send_sge < 2) {
 		pr_warn_ratelimited("memx%d: RDMA device %s takes %d work requests, %u are needed; attach with a smaller queue_depth\n",
@@ -260,23 +267,25 @@ static int memx_rdma_queues(struct memx_rdma *rdma)
 		return -EOPNOTSUPP;
 	}
 	rdma->max_pieces = min(can->max_send_sge - 1, MEMX_RDMA_PIECES);
-	rdma->max_reads = min3(can->max_send_sge, can->max_sge_rd ?: 1,
+	rdma->max_reads = rdma->registers ? 1 :
+			  min3(can->max_send_sge, can->max_sge_rd ?: 1,
 			       MEMX_RDMA_PIECES);
 	attr.cap.max_send_sge = 1 + rdma->max_pieces;
 
 	rdma->pd = ib_alloc_pd(rdma->id->device, 0);
 	if (IS_ERR(rdma->pd)) {
-		int ret = PTR_ERR(rdma->pd);
-
+		ret = PTR_ERR(rdma->pd);
 		rdma->pd = NULL;
 		return ret;
 	}
+	ret = memx_rdma_regions_create(rdma);
+	if (ret)
+		return ret;
 	rdma->cq = ib_alloc_cq_any(rdma->id->device, rdma,
 				   attr.cap.max_send_wr + attr.cap.max_recv_wr,
 				   IB_POLL_SOFTIRQ);
 	if (IS_ERR(rdma->cq)) {
-		int ret = PTR_ERR(rdma->cq);
-
+		ret = PTR_ERR(rdma->cq);
 		rdma->cq = NULL;
 		return ret;
 	}
@@ -376,6 +385,7 @@ static void memx_rdma_free_connection(struct memx_rdma *rdma)
 		memx_rdma_receives_unmap(rdma);
 	if (rdma->cq)
 		ib_free_cq(rdma->cq);
+	memx_rdma_regions_destroy(rdma);
 	if (rdma->pd)
 		ib_dealloc_pd(rdma->pd);
 	rdma->cq = NULL;

@@ -277,6 +277,38 @@ static void memx_rdma_send_end(struct memx_rdma_send *send, bool done)
 	memx_rdma_send_give(send);
 }
 
+/**
+ * memx_rdma_send_completed - the device has no more to do with a send
+ * @send: the send
+ * @done: it has done what it was to do
+ */
+void memx_rdma_send_completed(struct memx_rdma_send *send, bool done)
+{
+	memx_rdma_unmap(send->rdma->pd->device, send, send->wr.wr.num_sge);
+	memx_rdma_send_end(send, done);
+}
+
+static bool memx_rdma_is_registered(const struct memx_rdma_send *send)
+{
+	return send->rdma->registers &&
+	       send->wr.wr.opcode == IB_WR_RDMA_READ;
+}
+
+/* The work requests of a frame; NULL when it cannot be sent. */
+static struct ib_send_wr *memx_rdma_prepare(struct memx_rdma *rdma,
+					    struct memx_rdma_send *send)
+{
+	struct ib_send_wr *first = &send->wr.wr;
+
+	if (!memx_rdma_map(rdma, send))
+		return NULL;
+	if (memx_rdma_is_registered(send))
+		first = memx_rdma_register(send);
+	if (!first)
+		memx_rdma_unmap(rdma->pd->device, send, send->wr.wr.num_sge);
+	return first;
+}
+
 /* Post frames; those that cannot be are given back, and the connection ends. */
 static void memx_rdma_post(struct memx_rdma *rdma, struct list_head *frames)
 {
@@ -286,7 +318,8 @@ static void memx_rdma_post(struct memx_rdma *rdma, struct list_head *frames)
 
 	list_for_each_entry_safe(send, next, frames, list) {
 		list_del(&send->list);
-		if (!memx_rdma_map(rdma, send)) {
+		*last = memx_rdma_prepare(rdma, send);
+		if (!*last) {
 			memx_rdma_break(rdma, "a frame cannot be mapped");
 			memx_rdma_send_end(send, false);
 			continue;
@@ -296,17 +329,20 @@ static void memx_rdma_post(struct memx_rdma *rdma, struct list_head *frames)
 			WRITE_ONCE(rdma->dev->last_said_ns, ktime_get_ns());
 		}
 		memx_requests_sent(rdma->dev, send->tags, send->count);
-		*last = &send->wr.wr;
 		last = &send->wr.wr.next;
 	}
 	if (!first || !ib_post_send(rdma->id->qp, first, &bad))
 		return;
 	memx_rdma_break(rdma, "a frame cannot be sent");
 	while (bad) {
-		send = container_of(bad, struct memx_rdma_send, wr.wr);
+		const struct ib_send_wr *wr = bad;
+
 		bad = bad->next;
-		memx_rdma_unmap(rdma->pd->device, send, send->wr.wr.num_sge);
-		memx_rdma_send_end(send, false);
+		/* The read that it is for follows. */
+		if (wr->opcode == IB_WR_REG_MR)
+			continue;
+		send = container_of(wr, struct memx_rdma_send, wr.wr);
+		memx_rdma_send_completed(send, false);
 	}
 }
 
@@ -416,8 +452,13 @@ bool memx_rdma_send_alone(struct memx_device *dev, u32 epoch,
 	return is_open;
 }
 
-/* What is under way when a connection ends completes with IB_WC_WR_FLUSH_ERR. */
-static void memx_rdma_check(struct memx_rdma *rdma, const struct ib_wc *wc)
+/**
+ * memx_rdma_check - end a connection of which something has failed
+ * @rdma: the connection
+ * @wc: what has completed; IB_WC_WR_FLUSH_ERR if it was under way when the
+ *	connection ended
+ */
+void memx_rdma_check(struct memx_rdma *rdma, const struct ib_wc *wc)
 {
 	if (wc->status != IB_WC_SUCCESS)
 		memx_rdma_break(rdma, ib_wc_status_msg(wc->status));
@@ -427,10 +468,15 @@ static void memx_rdma_sent(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct memx_rdma_send *send = container_of(wc->wr_cqe,
 						   struct memx_rdma_send, cqe);
+	bool done = wc->status == IB_WC_SUCCESS;
 
-	memx_rdma_unmap(cq->device, send, send->wr.wr.num_sge);
 	memx_rdma_check(send->rdma, wc);
-	memx_rdma_send_end(send, wc->status == IB_WC_SUCCESS);
+	if (done && memx_rdma_is_registered(send)) {
+		if (memx_rdma_invalidate(send))
+			return;
+		done = false;
+	}
+	memx_rdma_send_completed(send, done);
 }
 
 /* A connection's messages are its device's. */

@@ -36,8 +36,7 @@ void memx_rdma_opened(struct memx_device *dev)
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 
 	memx_rdma_reserve_keep(rdma);
-	/* The device would have to make its own memory reachable for a read. */
-	if (!rdma_protocol_iwarp(rdma->id->device, rdma->id->port_num))
+	if (memx_rdma_may_read(rdma))
 		memx_rdma_send_alone(dev, dev->epoch, &hdr, NULL);
 }
 

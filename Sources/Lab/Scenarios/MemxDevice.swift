@@ -28,13 +28,15 @@ struct MemxDevice: Sendable {
 
   /// Loads the modules and attaches a region over RDMA.
   ///
-  /// - Parameter words: further ones for `memxctl attach`.
+  /// - Parameters:
+  ///   - words: further ones for `memxctl attach`.
+  ///   - parameters: of memx_rdma.ko.
   static func overRDMA(
-    on guest: Guest, region: String, words: String
+    on guest: Guest, region: String, words: String, parameters: String = ""
   ) async throws -> MemxDevice {
     try await guest.run(
       """
-      modprobe memx && modprobe memx_rdma
+      modprobe memx && modprobe memx_rdma \(parameters)
       memxctl attach --link rdma:\(RDMAPair.address) --region \(region) --timeout 120 \(words)
       """)
     return MemxDevice(guest: guest, modules: ["memx_rdma", "memx"])

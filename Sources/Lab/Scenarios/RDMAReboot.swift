@@ -38,10 +38,19 @@ extension Scenario {
       await findings.expect(
         pages.wrong_pages == 0, "wrong data in \(pages.wrong_pages ?? -1) pages")
 
-      findings.progress.note("attached anew")
+      // As for a device that wants it, which soft-RoCE does not.
+      findings.progress.note("attached anew, pages registered for each read")
       try await pair.client.run("memxctl detach --force memx0 && rmmod memx_rdma memx")
-      let again = try await MemxDevice.overRDMA(on: pair.client, region: "linear", words: "")
+      let again = try await MemxDevice.overRDMA(
+        on: pair.client, region: "linear", words: "", parameters: "register_always=1")
       try await again.copyPattern()
+      let regions = try await pair.client.run(
+        "/programs/bin/rdma resource show mr | grep -c 'comm .memx_rdma' || true")
+      await findings.expect(regions != "0", "the module has no memory regions")
+      // 4 MiB were written, and read.
+      let moved = try await again.counter("one_sided")
+      await findings.set("one_sided_pages", .count(moved))
+      await findings.expect(moved >= 1024, "\(moved) pages have been moved one-sided")
       findings.progress.note("detached by force while written, and unloaded")
       try await again.removeWhileWritten()
       try await server.stop()
