@@ -107,8 +107,9 @@ struct memx_rdma_window {
  * @dev: the device
  * @server: the server's address; of no family until the device is aimed at one
  * @local: where the last connection to it led from; of no family before
- * @send_lock: protects @free, @used and @is_starved; softirqs off
+ * @send_lock: protects @free, @valid, @used and @is_starved; softirqs off
  * @free: sends
+ * @valid: reads that have completed, but whose pages are registered still
  * @used: sends that are not free
  * @limit: how many may be in use: also the receives that the server keeps
  * @is_starved: somebody found none free
@@ -143,6 +144,7 @@ struct memx_rdma {
 
 	spinlock_t send_lock;
 	struct list_head free;
+	struct list_head valid;
 	unsigned int used;
 	unsigned int limit;
 	bool is_starved;
@@ -217,7 +219,8 @@ void memx_rdma_choose_registration(struct memx_rdma *rdma);
 int memx_rdma_regions_create(struct memx_rdma *rdma);
 void memx_rdma_regions_destroy(struct memx_rdma *rdma);
 struct ib_send_wr *memx_rdma_register(struct memx_rdma_send *send);
-bool memx_rdma_invalidate(struct memx_rdma_send *send);
+void memx_rdma_invalidate(struct memx_rdma_send *send);
+void memx_rdma_invalidate_rest(struct memx_rdma *rdma);
 
 /* rdma_reserve.c */
 void memx_rdma_reserve_init(struct memx_rdma *rdma);

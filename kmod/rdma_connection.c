@@ -349,6 +349,7 @@ static void memx_rdma_drain(struct memx_rdma *rdma)
 	synchronize_rcu();
 	if (rdma->id->qp)
 		ib_drain_qp(rdma->id->qp);
+	memx_rdma_invalidate_rest(rdma);
 	rdma->is_drained = true;
 }
 

@@ -471,12 +471,10 @@ static void memx_rdma_sent(struct ib_cq *cq, struct ib_wc *wc)
 	bool done = wc->status == IB_WC_SUCCESS;
 
 	memx_rdma_check(send->rdma, wc);
-	if (done && memx_rdma_is_registered(send)) {
-		if (memx_rdma_invalidate(send))
-			return;
-		done = false;
-	}
-	memx_rdma_send_completed(send, done);
+	if (done && memx_rdma_is_registered(send))
+		memx_rdma_invalidate(send);
+	else
+		memx_rdma_send_completed(send, done);
 }
 
 /* A connection's messages are its device's. */
@@ -635,6 +633,7 @@ int memx_rdma_frames_create(struct memx_rdma *rdma)
 
 	spin_lock_init(&rdma->send_lock);
 	INIT_LIST_HEAD(&rdma->free);
+	INIT_LIST_HEAD(&rdma->valid);
 	rdma->nr_sends = 2 * depth + MEMX_RDMA_SPARE_FRAMES;
 	rdma->nr_receives = depth + MEMX_RDMA_SPARE_FRAMES +
 			    (rdma->dev->params.pseudo ? RMAP_PUSH_WINDOW : 0);

@@ -151,14 +151,12 @@ struct ib_send_wr *memx_rdma_register(struct memx_rdma_send *send)
 
 /**
  * memx_rdma_invalidate - nobody is to write the page of a read any more
- * @send: the read, which has completed
+ * @send: the read, which has completed; memx_rdma_send_completed() follows
  *
- * Softirq context. Nothing is posted behind what drains the queue pair: it is
- * drained a grace period after the connection has broken.
- *
- * Return: whether memx_rdma_send_completed() will follow.
+ * Softirq context. Nothing is posted behind what drains the queue pair: that is
+ * done a grace period after the connection has broken, and serves as well.
  */
-bool memx_rdma_invalidate(struct memx_rdma_send *send)
+void memx_rdma_invalidate(struct memx_rdma_send *send)
 {
 	const struct ib_send_wr wr = {
 		.opcode = IB_WR_LOCAL_INV,
@@ -173,7 +171,24 @@ bool memx_rdma_invalidate(struct memx_rdma_send *send)
 	is_posted = !READ_ONCE(rdma->is_broken) &&
 		    !ib_post_send(rdma->id->qp, &wr, NULL);
 	rcu_read_unlock();
-	if (!is_posted)
-		memx_rdma_break(rdma, "a page's key cannot be invalidated");
-	return is_posted;
+	if (is_posted)
+		return;
+	spin_lock_bh(&rdma->send_lock);
+	list_add(&send->list, &rdma->valid);
+	spin_unlock_bh(&rdma->send_lock);
+	memx_rdma_break(rdma, "a page's key cannot be invalidated");
+}
+
+/**
+ * memx_rdma_invalidate_rest - what memx_rdma_invalidate() could not do
+ * @rdma: the connection, its queue pair drained
+ */
+void memx_rdma_invalidate_rest(struct memx_rdma *rdma)
+{
+	struct memx_rdma_send *send, *next;
+
+	list_for_each_entry_safe(send, next, &rdma->valid, list) {
+		list_del(&send->list);
+		memx_rdma_send_completed(send, false);
+	}
 }
