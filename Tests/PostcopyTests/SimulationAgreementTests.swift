@@ -17,35 +17,46 @@ import Workloads
   /// Of the pages that a program touches after the move, the part by which a real move may be outside what the simulator
   /// says for the two latencies.
   private static let margin = 0.12
+  /// What else a machine does can put one move outside; what is wrong with the simulator puts all of them there.
+  private static let attempts = 3
 
   @Test(arguments: [MovableKind.sequentialRead, .stride, .zipf, .hotcold, .random])
   func networkFaultsAreThoseOfRealMoves(kind: MovableKind) async throws {
     // Not `push`: microseconds decide whether the program keeps ahead of it for good, and asks for twice as many pages.
     let strategies = ["demand-only", "bubble-dual-multi", "streams"]
     let workload = kind == .sequentialRead ? "sequential" : kind.rawValue
-    let real = try await Bench.figures(
-      [
-        "--workload", workload, "--memory", "\(Self.pages * 4096)", "--runs", "5",
-        "--rate-mb-s", "\(Self.rate_mb_s)", "--strategy",
-      ] + strategies)
     let touches = try Self.firstTouches(kind)
-    for run in real {
-      try #require(run.touched_pages == touches.count, "the test moves another program")
-      let strategy = try #require(Strategy(run.strategy))
-      let simulated = Self.latencies_us.map {
-        Simulation.networkFaults(
-          firstTouches: touches, slots: UInt64(Self.pages),
-          compute_ns: UInt64(run.reference_ms * 1e6) / UInt64(touches.count),
-          strategy: strategy, link: Self.link(latency_us: $0))
-      }
-      let least = Double(try #require(simulated.min()))
-      let most = Double(try #require(simulated.max()))
-      let faults = Double(run.network_faults)
-      let outside = max(least - faults, faults - most, 0) / Double(touches.count)
-      let figures = "\(run.network_faults) real, \(simulated) simulated"
-      print("\(workload), \(strategy): \(figures)")
-      #expect(outside <= Self.margin, "\(workload), \(strategy): \(figures)")
+    var outside: [String] = []
+    for _ in 1...Self.attempts {
+      let real = try await Bench.figures(
+        [
+          "--workload", workload, "--memory", "\(Self.pages * 4096)", "--runs", "5",
+          "--rate-mb-s", "\(Self.rate_mb_s)", "--strategy",
+        ] + strategies)
+      outside = try real.compactMap { try Self.outside($0, touches: touches) }
+      if outside.isEmpty { break }
     }
+    #expect(outside == [], "\(Self.attempts) times; this is the last")
+  }
+
+  /// What real moves and simulated ones have shown, when they do not agree.
+  private static func outside(_ run: Figures, touches: [UInt64]) throws -> String? {
+    try #require(run.touched_pages == touches.count, "the test moves another program")
+    let strategy = try #require(Strategy(run.strategy))
+    let simulated = latencies_us.map {
+      Simulation.networkFaults(
+        firstTouches: touches, slots: UInt64(pages),
+        compute_ns: UInt64(run.reference_ms * 1e6) / UInt64(touches.count),
+        strategy: strategy, link: link(latency_us: $0))
+    }
+    let least = Double(try #require(simulated.min()))
+    let most = Double(try #require(simulated.max()))
+    let faults = Double(run.network_faults)
+    let figures =
+      "\(run.workload), \(strategy): \(run.network_faults) real, \(simulated) simulated"
+    print(figures)
+    let part = max(least - faults, faults - most, 0) / Double(touches.count)
+    return part > margin ? figures : nil
   }
 
   /// The token bucket counts a frame's Ethernet header, and holds two of the largest frames.
