@@ -11,8 +11,8 @@ extension Scenario {
       // Memory that outlives the server's program.
       try await pair.server.run("mkdir /run/arena && mount -t tmpfs -o size=192M arena /run/arena")
       let start =
-        "--link rdma:rxe0 --region swap:128M,layout=linear --region messages:16M --memory 144M"
-        + " --ring-frames 256 --arena /run/arena"
+        "--link rdma:rxe0 --region swap:128M,layout=linear --region linear:16M,layout=linear"
+        + " --region messages:16M --memory 160M --ring-frames 256 --arena /run/arena"
       let server = try await GuestServer.start(start, in: pair.server)
 
       let swap = try await MemxDevice.swapOverRDMA(on: pair.client)
@@ -32,18 +32,23 @@ extension Scenario {
       try await swap.remove()
 
       // Not swapping: who sets the client's own interface up again needs memory for that.
-      let block = try await MemxDevice.overRDMA(on: pair.client, region: "messages", words: "")
-      try await block.whileCopying {
-        findings.progress.note("copying: the client's interface is down for 10 s")
-        try await pair.client.run("ip link set eth0 down; sleep 10; ip link set eth0 up")
-        try await block.recovered(1)
-        findings.progress.note("copying: the server is killed and started again")
-        try await server.kill()
-        _ = try await GuestServer.start(start, in: pair.server)
-        try await block.recovered(2)
+      for (region, parameters) in [("linear", "register_always=1"), ("messages", "")] {
+        let block = try await MemxDevice.overRDMA(
+          on: pair.client, region: region, words: "", parameters: parameters)
+        try await block.whileCopying {
+          findings.progress.note("copying to \(region): the client's interface is down for 10 s")
+          try await pair.client.run("ip link set eth0 down; sleep 10; ip link set eth0 up")
+          try await block.recovered(1)
+          findings.progress.note("copying to \(region): the server is killed and started again")
+          try await server.kill()
+          _ = try await GuestServer.start(start, in: pair.server)
+          try await block.recovered(2)
+        }
+        try await block.nothingLost(findings)
+        try await pair.client.run("memxctl detach memx0 && rmmod memx_rdma memx")
       }
-      try await block.nothingLost(findings)
 
+      let block = try await MemxDevice.overRDMA(on: pair.client, region: "messages", words: "")
       findings.progress.note("the server is gone for longer than the timeout, and comes back")
       try await pair.client.run("echo 5 > \(MemxDevice.sysfs)/timeout_s")
       try await server.kill()
@@ -78,7 +83,8 @@ extension MemxDevice {
   ///
   /// - Throws: ``LabError`` also when something else was read.
   fileprivate func whileCopying(_ body: @escaping @Sendable () async throws -> Void) async throws {
-    try await guest.run("dd if=/dev/urandom of=/run/pattern bs=64k count=64 2> /dev/null")
+    try await guest.run(
+      "rm -f /run/stop; dd if=/dev/urandom of=/run/pattern bs=64k count=64 2> /dev/null")
     async let copying = guest.outcome(
       """
       until [ -e /run/stop ]; do
