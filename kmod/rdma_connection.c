@@ -19,8 +19,8 @@
  *     page of a request is in the device's hands any more;
  *  3. the network interface is up, if it is still there;
  *  4. the server is told;
- *  5. queue pair, completion queue, protection domain and identifier go, so
- *     that a device which is being removed is held no longer.
+ *  5. queue pair, completion queue, memory regions, protection domain and
+ *     identifier go, so that a device which is being removed is held no longer.
  * From any step of the way to OPEN a failure leads back in the same way.
  *
  * Step 3 is for soft-RoCE. Without a route it cannot send, and takes that for

@@ -44,9 +44,9 @@ extension Scenario {
       let again = try await MemxDevice.overRDMA(
         on: pair.client, region: "linear", words: "", parameters: "register_always=1")
       try await again.copyPattern()
-      let regions = try await pair.client.run(
-        "/programs/bin/rdma resource show mr | grep -c 'comm .memx_rdma' || true")
-      await findings.expect(regions != "0", "the module has no memory regions")
+      let regions = try await pair.client.rdmaResources("mr")
+      await findings.expect(
+        regions.contains { $0.contains("[memx_rdma]") }, "the module has no memory regions")
       // 4 MiB were written, and read.
       let moved = try await again.counter("one_sided")
       await findings.set("one_sided_pages", .count(moved))
