@@ -621,6 +621,8 @@ struct memx_slots;
  *	state_lock. 0, or -ENETDOWN when its link is gone
  * @opened: a session has been opened; may be NULL
  * @window: the server's answer to WINDOW; NULL where there are none
+ * @offer: a session is about to hear of BEGIN: name the memory that pushes may
+ *	be written to, if there is any; NULL where there never is
  * @own_tags: tags that the transport uses itself, behind the device's
  * @add: put a message into a burst, as memx_burst_add()
  * @move: have a READ's or WRITE's page moved without the server's processor, as
@@ -653,6 +655,8 @@ struct memx_transport {
 	void (*window)(struct memx_device *dev, struct memx_session *session,
 		       const struct rmap_hdr *hdr, struct sk_buff *skb,
 		       unsigned int offset);
+	void (*offer)(struct memx_device *dev, u32 epoch,
+		      struct rmap_begin *begin);
 	unsigned int own_tags;
 	bool (*add)(struct memx_device *dev, struct memx_session *session,
 		    struct memx_burst *burst, const struct rmap_hdr *hdr,

@@ -10,11 +10,12 @@
  * Where the server lets us reach a region's memory, pages are moved by RDMA
  * reads and writes, which its processor has no part in (rdma_window.c).
  *
- * No memory of this machine can be reached from another one. A page is gathered
- * from where it lies with the protection domain's local key, which means
- * nothing to a remote device; so there is no remote key to be guessed or to go
- * stale, and no region to register and invalidate for each request. Where a
- * device cannot read without (iWARP), each read has its own (rdma_register.c).
+ * No page of this machine can be reached from another one. It is gathered from
+ * where it lies with the protection domain's local key, which means nothing to
+ * a remote device; so there is no remote key to be guessed or to go stale, and
+ * no region to register and invalidate for each request. Where a device cannot
+ * read without (iWARP), each read has its own (rdma_register.c). In a post-copy
+ * the server is lent buffers for pushes, and nothing else (rdma_push.c).
  *
  * All buffers are made when the device is. To open a connection again takes
  * memory, as the RDMA core offers no other way; the session's work may then use
@@ -149,6 +150,7 @@ static struct memx_transport memx_rdma_transport = {
 	.adopt = memx_rdma_adopt,
 	.opened = memx_rdma_opened,
 	.window = memx_rdma_window,
+	.offer = memx_rdma_push_offer,
 	.own_tags = MEMX_RDMA_OWN_TAGS,
 	.add = memx_rdma_add,
 	.move = memx_rdma_move,

@@ -6,6 +6,7 @@
  * rdma_address.c     which server, and from where
  * rdma_connection.c  a connection, from its begin to its end
  * rdma_frames.c      frames, out and in
+ * rdma_push.c        buffers that the server writes pushes to
  * rdma_register.c    reads on devices that want the page registered
  * rdma_reserve.c     memory for the kernel's connection manager
  * rdma_window.c      pages, moved without the server's processor
@@ -33,6 +34,8 @@
 #define MEMX_RDMA_FRAME_BYTES RMAP_WHOLE_PAGE_MTU
 /* Frames of a session that belong to no request of the disk. */
 #define MEMX_RDMA_SPARE_FRAMES 16
+
+struct memx_rdma_push;
 
 /**
  * struct memx_rdma_send - a frame to send
@@ -117,6 +120,7 @@ struct memx_rdma_window {
  * @sends: array
  * @nr_receives: how many there are
  * @receives: array
+ * @push: buffers for pushes, NULL where none are to come
  * @pool: pages for copies, where the device cannot take a page as it lies
  * @reserve: blocks of pages, for the connection manager
  * @nr_reserve: how many there are
@@ -153,6 +157,7 @@ struct memx_rdma {
 	struct memx_rdma_send *sends;
 	unsigned int nr_receives;
 	struct memx_rdma_receive *receives;
+	struct memx_rdma_push *push;
 	mempool_t *pool;
 
 	struct list_head reserve;
@@ -212,6 +217,17 @@ int memx_rdma_send_attach(struct memx_device *dev, const struct rmap_hdr *hdr,
 			  const struct rmap_attach *attach, unsigned int mtu);
 bool memx_rdma_send_alone(struct memx_device *dev, u32 epoch,
 			  struct rmap_hdr *hdr, const void *payload);
+
+void memx_rdma_deliver(struct memx_rdma *rdma, struct sk_buff *skb);
+
+/* rdma_push.c */
+int memx_rdma_push_create(struct memx_rdma *rdma);
+void memx_rdma_push_destroy(struct memx_rdma *rdma);
+void memx_rdma_push_open(struct memx_rdma *rdma);
+void memx_rdma_push_close(struct memx_rdma *rdma);
+void memx_rdma_push_offer(struct memx_device *dev, u32 epoch,
+			  struct rmap_begin *begin);
+void memx_rdma_push_written(struct memx_rdma *rdma, const struct ib_wc *wc);
 
 /* rdma_register.c */
 bool memx_rdma_may_read(const struct memx_rdma *rdma);

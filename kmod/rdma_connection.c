@@ -239,7 +239,8 @@ static int memx_rdma_resolve(struct memx_rdma *rdma, bool interruptible)
 
 /*
  * Queues as deep as the buffers are many, and one more each to drain them. A
- * read that is registered has three work requests, two of them at a time.
+ * read that is registered has three work requests, two of them at a time; to
+ * register the buffers for pushes takes one.
  */
 static int memx_rdma_queues(struct memx_rdma *rdma)
 {
@@ -258,6 +259,8 @@ static int memx_rdma_queues(struct memx_rdma *rdma)
 	memx_rdma_choose_registration(rdma);
 	if (rdma->registers)
 		attr.cap.max_send_wr += 2 * rdma->nr_sends;
+	if (rdma->push)
+		attr.cap.max_send_wr++;
 	if (max(attr.cap.max_send_wr, attr.cap.max_recv_wr) > can->max_qp_wr ||
 	    can->max_send_sge < 2) {
 		pr_warn_ratelimited("memx%d: RDMA device %s takes %d work requests, %u are needed; attach with a smaller queue_depth\n",
@@ -281,6 +284,7 @@ static int memx_rdma_queues(struct memx_rdma *rdma)
 	ret = memx_rdma_regions_create(rdma);
 	if (ret)
 		return ret;
+	memx_rdma_push_open(rdma);
 	rdma->cq = ib_alloc_cq_any(rdma->id->device, rdma,
 				   attr.cap.max_send_wr + attr.cap.max_recv_wr,
 				   IB_POLL_SOFTIRQ);
@@ -387,6 +391,7 @@ static void memx_rdma_free_connection(struct memx_rdma *rdma)
 	if (rdma->cq)
 		ib_free_cq(rdma->cq);
 	memx_rdma_regions_destroy(rdma);
+	memx_rdma_push_close(rdma);
 	if (rdma->pd)
 		ib_dealloc_pd(rdma->pd);
 	rdma->cq = NULL;

@@ -495,6 +495,18 @@ static struct memx_device *memx_rdma_find(void *priv,
 	return hdr->tag == cpu_to_le16(RMAP_NO_TAG) ? dev : NULL;
 }
 
+/**
+ * memx_rdma_deliver - take a frame
+ * @rdma: the connection that it has come over
+ * @skb: the frame
+ */
+void memx_rdma_deliver(struct memx_rdma *rdma, struct sk_buff *skb)
+{
+	rcu_read_lock();
+	memx_frame_receive(rdma->dev, skb, NULL, memx_rdma_find, rdma->dev);
+	rcu_read_unlock();
+}
+
 static int memx_rdma_receive_post(struct memx_rdma_receive *receive)
 {
 	const struct ib_recv_wr wr = {
@@ -506,25 +518,34 @@ static int memx_rdma_receive_post(struct memx_rdma_receive *receive)
 	return ib_post_recv(receive->rdma->id->qp, &wr, NULL);
 }
 
+static void memx_rdma_receive_take(struct memx_rdma_receive *receive,
+				   unsigned int bytes)
+{
+	struct ib_device *device = receive->rdma->pd->device;
+	struct sk_buff *skb = receive->skb;
+
+	ib_dma_sync_single_for_cpu(device, receive->sge.addr,
+				   receive->sge.length, DMA_FROM_DEVICE);
+	skb_trim(skb, 0);
+	skb_put(skb, bytes);
+	memx_rdma_deliver(receive->rdma, skb);
+	ib_dma_sync_single_for_device(device, receive->sge.addr,
+				      receive->sge.length, DMA_FROM_DEVICE);
+}
+
 static void memx_rdma_received(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct memx_rdma_receive *receive =
 		container_of(wc->wr_cqe, struct memx_rdma_receive, cqe);
 	struct memx_rdma *rdma = receive->rdma;
-	struct sk_buff *skb = receive->skb;
 
 	memx_rdma_check(rdma, wc);
 	if (wc->status != IB_WC_SUCCESS)
 		return;
-	ib_dma_sync_single_for_cpu(cq->device, receive->sge.addr,
-				   receive->sge.length, DMA_FROM_DEVICE);
-	skb_trim(skb, 0);
-	skb_put(skb, wc->byte_len);
-	rcu_read_lock();
-	memx_frame_receive(rdma->dev, skb, NULL, memx_rdma_find, rdma->dev);
-	rcu_read_unlock();
-	ib_dma_sync_single_for_device(cq->device, receive->sge.addr,
-				      receive->sge.length, DMA_FROM_DEVICE);
+	if (wc->opcode == IB_WC_RECV_RDMA_WITH_IMM)
+		memx_rdma_push_written(rdma, wc);
+	else
+		memx_rdma_receive_take(receive, wc->byte_len);
 	if (memx_rdma_receive_post(receive))
 		memx_rdma_break(rdma, "a buffer cannot be given back");
 }
@@ -639,7 +660,8 @@ int memx_rdma_frames_create(struct memx_rdma *rdma)
 			    (rdma->dev->params.pseudo ? RMAP_PUSH_WINDOW : 0);
 	rdma->pool = mempool_create_page_pool(MEMX_RDMA_POOL_PAGES, 0);
 	if (!rdma->pool || memx_rdma_sends_create(rdma) ||
-	    memx_rdma_receives_create(rdma))
+	    memx_rdma_receives_create(rdma) ||
+	    (rdma->dev->params.pseudo && memx_rdma_push_create(rdma)))
 		return -ENOMEM;
 	return 0;
 }
@@ -658,5 +680,6 @@ void memx_rdma_frames_destroy(struct memx_rdma *rdma)
 		kfree_skb(rdma->receives[i].skb);
 	kvfree(rdma->sends);
 	kvfree(rdma->receives);
+	memx_rdma_push_destroy(rdma);
 	mempool_destroy(rdma->pool);
 }

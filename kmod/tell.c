@@ -280,6 +280,8 @@ int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages)
 		return status;
 	memcpy(begin.strategy, dev->postcopy.strategy, sizeof(begin.strategy));
 	begin.extents = cpu_to_le32(extents);
+	if (dev->transport->offer)
+		dev->transport->offer(dev, epoch, &begin);
 	memx_push_begin(dev, epoch);
 	status = memx_tell(dev, epoch, &hdr, &begin);
 	*pages = dev->tell.pages;

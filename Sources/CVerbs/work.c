@@ -3,6 +3,7 @@
 #include "verbs.h"
 
 #ifdef MEMX_HAVE_VERBS
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -124,6 +125,16 @@ void memx_verbs_write(struct memx_verbs_connection *connection, uint64_t id, con
   request->wr.rdma.rkey = remote_key;
 }
 
+void memx_verbs_write_immediate(struct memx_verbs_connection *connection, uint64_t id,
+                                const void *buffer, uint32_t bytes, uint32_t local_key,
+                                uint64_t remote, uint32_t remote_key, uint32_t immediate) {
+  struct ibv_send_wr *request = gather(connection, id, buffer, bytes, local_key);
+  request->opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+  request->imm_data = htonl(immediate);
+  request->wr.rdma.remote_addr = remote;
+  request->wr.rdma.rkey = remote_key;
+}
+
 int memx_verbs_post(struct memx_verbs_connection *connection) {
   if (connection->gathered == 0) return 0;
   struct ibv_send_wr *bad;
@@ -143,6 +154,8 @@ static int poll_queue(struct ibv_cq *queue, struct memx_verbs_completion *comple
         .status = found[index].status,
         .bytes = found[index].byte_len,
         .connection = found[index].qp_num,
+        .is_written = found[index].opcode == IBV_WC_RECV_RDMA_WITH_IMM,
+        .immediate = ntohl(found[index].imm_data),
     };
   }
   return count;

@@ -60,7 +60,8 @@ final class StatusReport: Sendable {
       name: engine.link, address: engine.address, up: engine.isUp, mtu: engine.mtu,
       sessions: engine.sessions.count, rx_frames: engine.receivedFrames,
       rx_dropped: engine.ringDrops, tx_frames: engine.sender.frames,
-      tx_bytes: engine.sender.bytes, tx_dropped: engine.sender.dropped,
+      tx_written: engine.sender.written, tx_bytes: engine.sender.bytes,
+      tx_dropped: engine.sender.dropped,
       tx_calls: engine.sender.calls, sleeps: engine.sleeps, cpu_us: engine.cpu_us,
       counters: Dictionary(uniqueKeysWithValues: counters))
   }

@@ -96,6 +96,7 @@ public enum Wire {
   public static let regionNameBytes = Int(RMAP_REGION_NAME_BYTES)
   public static let tokenBytes = Int(RMAP_TOKEN_BYTES)
   public static let pushWindow = Int(RMAP_PUSH_WINDOW)
+  public static let pushBufferBytes = Int(RMAP_PUSH_BUFFER_BYTES)
   public static let maxAnnounced = Int(RMAP_MAX_ANNOUNCED)
   public static let maxHintExtents = Int(RMAP_MAX_HINT_EXTENTS)
   public static let maxOrderExtents = Int(RMAP_MAX_ORDER_EXTENTS)

@@ -24,9 +24,14 @@ public protocol FrameSink: ~Copyable {
   /// - Returns: the key that it shows for that, nil on a link that cannot do this.
   mutating func openWindow(on memory: UnsafeMutableRawBufferPointer, for peer: MACAddress)
     -> UInt32?
+
+  /// Has the pushes that a peer gets from now on written to its buffers, on a link that can do this; nil: sent.
+  mutating func writePushes(to buffers: PushBuffers?, of peer: MACAddress)
 }
 
 extension FrameSink where Self: ~Copyable {
+  public mutating func writePushes(to buffers: PushBuffers?, of peer: MACAddress) {}
+
   public mutating func openWindow(
     on memory: UnsafeMutableRawBufferPointer, for peer: MACAddress
   ) -> UInt32? { nil }

@@ -32,6 +32,10 @@ extension ServerStatus {
       ("receive_frames", "Frames received.", { $0.rx_frames }),
       ("receive_drops", "Frames that the receive ring had no room for.", { $0.rx_dropped }),
       ("transmit_frames", "Frames sent.", { $0.tx_frames }),
+      (
+        "transmit_written", "Frames of pushes that were written to a client's buffers over RDMA.",
+        { $0.tx_written }
+      ),
       ("transmit_bytes", "Bytes sent, Ethernet headers included.", { $0.tx_bytes }),
       ("transmit_drops", "Frames that the system would not take.", { $0.tx_dropped }),
       ("transmit_calls", "System calls that sent frames.", { $0.tx_calls }),

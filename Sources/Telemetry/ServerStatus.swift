@@ -33,6 +33,8 @@ public struct ServerStatus: Codable, Sendable, Equatable {
     /// Frames that the receive ring had no room for.
     public var rx_dropped: UInt64
     public var tx_frames: UInt64
+    /// Frames of these that were written to a client's buffers: pushes over RDMA.
+    public var tx_written: UInt64
     public var tx_bytes: UInt64
     /// Frames that the system would not take.
     public var tx_dropped: UInt64
@@ -47,8 +49,9 @@ public struct ServerStatus: Codable, Sendable, Equatable {
 
     public init(
       name: String, address: String, up: Bool, mtu: Int, sessions: Int, rx_frames: UInt64,
-      rx_dropped: UInt64, tx_frames: UInt64, tx_bytes: UInt64, tx_dropped: UInt64,
-      tx_calls: UInt64, sleeps: UInt64, cpu_us: UInt64, counters: [String: UInt64]
+      rx_dropped: UInt64, tx_frames: UInt64, tx_written: UInt64, tx_bytes: UInt64,
+      tx_dropped: UInt64, tx_calls: UInt64, sleeps: UInt64, cpu_us: UInt64,
+      counters: [String: UInt64]
     ) {
       self.name = name
       self.address = address
@@ -58,6 +61,7 @@ public struct ServerStatus: Codable, Sendable, Equatable {
       self.rx_frames = rx_frames
       self.rx_dropped = rx_dropped
       self.tx_frames = tx_frames
+      self.tx_written = tx_written
       self.tx_bytes = tx_bytes
       self.tx_dropped = tx_dropped
       self.tx_calls = tx_calls

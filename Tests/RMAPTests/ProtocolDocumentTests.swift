@@ -125,6 +125,8 @@ import Testing
       #expect(begin.rate_bytes_s == reader.number("rate"))
       #expect(UInt64(begin.extents) == reader.number("extents"))
       #expect(UInt64(begin.window) == reader.number("window"))
+      #expect(begin.buffers?.address == reader.number("buffers"))
+      #expect((begin.buffers?.key).map(UInt64.init) == reader.number("key"))
       return begin.payload
     case .end where !isReply:
       let end = try #require(EndRequest(payload: payload))

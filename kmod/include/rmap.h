@@ -307,6 +307,10 @@ struct rmap_extent {
  * @window: how many pushes the client can take at a time, 1 to
  *	RMAP_PUSH_WINDOW
  * @reserved: zero
+ * @buffers: over RDMA: where the client's buffers for pushes are, which the
+ *	server may write; 0: there are none, and pushes are sent
+ * @key: their remote key; valid for this connection alone
+ * @reserved2: zero
  */
 struct rmap_begin {
 	__u8 strategy[RMAP_STRATEGY_BYTES];
@@ -314,9 +318,18 @@ struct rmap_begin {
 	__le32 extents;
 	__le16 window;
 	__le16 reserved;
+	__le64 buffers;
+	__le32 key;
+	__le32 reserved2;
 };
 
-#define RMAP_BEGIN_BYTES 48
+#define RMAP_BEGIN_BYTES 64
+
+/*
+ * Of the buffers for pushes there are RMAP_PUSH_WINDOW, one behind the other.
+ * Push n is written to buffer n % RMAP_PUSH_WINDOW.
+ */
+#define RMAP_PUSH_BUFFER_BYTES RMAP_WHOLE_PAGE_MTU
 
 /**
  * struct rmap_begun - payload of the reply to BEGIN when its status is OK
@@ -433,6 +446,8 @@ static_assert(sizeof(struct rmap_begin) == RMAP_BEGIN_BYTES, "rmap_begin size");
 static_assert(offsetof(struct rmap_begin, rate) == 32, "rmap_begin.rate");
 static_assert(offsetof(struct rmap_begin, extents) == 40, "rmap_begin.extents");
 static_assert(offsetof(struct rmap_begin, window) == 44, "rmap_begin.window");
+static_assert(offsetof(struct rmap_begin, buffers) == 48, "rmap_begin.buffers");
+static_assert(offsetof(struct rmap_begin, key) == 56, "rmap_begin.key");
 static_assert(sizeof(struct rmap_begun) == RMAP_BEGUN_BYTES, "rmap_begun size");
 static_assert(sizeof(struct rmap_end) == RMAP_END_BYTES, "rmap_end size");
 static_assert(sizeof(struct rmap_hello) == RMAP_HELLO_BYTES, "rmap_hello size");

@@ -186,7 +186,7 @@ _memx-bench() {
 
 _memx-bench_rmap() {
     repeating_flags=()
-    non_repeating_flags=(--one-sided --fill --verify --json -h --help)
+    non_repeating_flags=(--one-sided --sent-pushes --fill --verify --json -h --help)
     repeating_options=()
     non_repeating_options=(--link --server --region --token --case --queue-depth --mtu --duration --slots --seed --busy-poll-us --timeout --server-pid)
     __memx-bench_offer_flags_options 0

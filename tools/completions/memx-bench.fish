@@ -23,7 +23,7 @@ function __memx-bench_parse_tokens -S
         __memx-bench_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'rmap'
-            __memx-bench_parse_subcommand 0 'link=' 'server=' 'region=' 'token=' 'case=' 'queue-depth=' 'mtu=' 'duration=' 'slots=' 'seed=' 'busy-poll-us=' 'timeout=' 'server-pid=' 'one-sided' 'fill' 'verify' 'json' 'h/help'
+            __memx-bench_parse_subcommand 0 'link=' 'server=' 'region=' 'token=' 'case=' 'queue-depth=' 'mtu=' 'duration=' 'slots=' 'seed=' 'busy-poll-us=' 'timeout=' 'server-pid=' 'one-sided' 'sent-pushes' 'fill' 'verify' 'json' 'h/help'
         case 'swap'
             __memx-bench_parse_subcommand 0 'workload=' 'size=' 'processes=' 'passes=' 'seed=' 'huge-pages' 'compressible' 'force' 'json' 'h/help'
         case 'userfault'
@@ -108,6 +108,7 @@ complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" timeout' -l 'timeout' -d 'Fail a request that has had no answer for so many seconds.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" server-pid' -l 'server-pid' -d 'Process id of a server on this machine, whose CPU time is reported too.' -rfka ''
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" one-sided' -l 'one-sided' -d 'Over RDMA: reach the region\'s memory directly, without the server\'s program; it needs layout=linear.'
+complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" sent-pushes' -l 'sent-pushes' -d 'Over RDMA: have pushes sent as messages, not written to buffers; a client without such is served so.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" fill' -l 'fill' -d 'Write random bytes to every slot first.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" verify' -l 'verify' -d 'Check every page read against what was last written there; implies --fill.'
 complete -c 'memx-bench' -n '__memx-bench_should_offer_completions_for_flags_or_options "memx-bench rmap" json' -l 'json' -d 'Print one JSON object.'

@@ -62,6 +62,8 @@ struct memx_verbs_completion {
   uint32_t status;      // 0, or an enum ibv_wc_status: memx_verbs_status_text
   uint32_t bytes;       // received
   uint32_t connection;  // memx_verbs_number of it
+  bool is_written;      // received: the bytes are where the other end has written them, and not in the receive
+  uint32_t immediate;   // of such
 };
 
 enum memx_verbs_event_kind {
@@ -189,6 +191,11 @@ void memx_verbs_read(struct memx_verbs_connection *connection, uint64_t id, void
 /// Gathers a write to the other end's memory, which does not notice.
 void memx_verbs_write(struct memx_verbs_connection *connection, uint64_t id, const void *buffer,
                       uint32_t bytes, uint32_t local_key, uint64_t remote, uint32_t remote_key);
+
+/// Gathers a write to the other end's memory which it notices: a receive of its own completes, with `immediate`.
+void memx_verbs_write_immediate(struct memx_verbs_connection *connection, uint64_t id,
+                                const void *buffer, uint32_t bytes, uint32_t local_key,
+                                uint64_t remote, uint32_t remote_key, uint32_t immediate);
 
 /// Hands over what was gathered. 0, or an errno value: the connection is of no use then, and of what was gathered
 /// some will not complete.

@@ -31,6 +31,7 @@ struct GuestServer: Sendable {
       let up: Bool
       let sessions: Int
       let cpu_us: Int
+      let tx_written: Int
       let counters: [String: Int]
     }
     struct Region: Decodable, Sendable {
@@ -43,6 +44,11 @@ struct GuestServer: Sendable {
     }
     let links: [Link]
     let regions: [Region]
+  }
+
+  /// Frames of pushes that it has written to its clients' buffers, over RDMA.
+  func writtenFrames() async throws -> Int {
+    Int(try await status().links.map(\.tx_written).reduce(0, +))
   }
 
   /// The JSON status.

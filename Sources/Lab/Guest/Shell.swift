@@ -50,13 +50,16 @@ extension Shell {
   public func kernelLog() async throws -> String { try await run("dmesg") }
 
   /// What a machine in which something has failed can tell: its kernel messages, with what each task that is blocked
-  /// waits for; its queue pairs; what a server in it has logged.
+  /// waits for; its queue pairs; its network; what a server in it has logged.
   func lastWords() async throws -> String {
     let script = """
       {
         echo w > /proc/sysrq-trigger
         dmesg
         /programs/bin/rdma resource show qp
+        ip neigh
+        cat /proc/net/dev
+        grep virtio /proc/interrupts
         cat \(GuestServer.log)
       } 2>&1 | tail -c 60000
       """

@@ -60,6 +60,14 @@ public struct RDMABenchmark: Sendable {
     let words: String
     /// Of a load as perftest's: waiting without sleeping, and what was read is not looked at.
     var loadWords: String { "\(words) --busy-poll-us 1000000 --duration 5" }
+    /// How pages are pushed this way, and what that is called: whichever way pages are read, pushes are written.
+    var pushes: [(system: String, words: String)] {
+      switch system {
+      case "memx": []
+      case "memx-messages": [("memx", words), (system, "\(words) --sent-pushes")]
+      default: [(system, words)]
+      }
+    }
   }
 
   private static let ways = [
@@ -153,12 +161,10 @@ public struct RDMABenchmark: Sendable {
           cpu_us / ((ContinuousClock.now - start) / .seconds(1)))
       default: break
       }
-      // Pages that the server sends unasked, whichever way the region's can be read.
-      if !way.words.contains("--one-sided") {
-        let pushed = try await pair.pages("\(way.words) --case push", verify: false)
-        add(
-          "push bandwidth", way.system == "memx-messages" ? "memx" : way.system, "pages_s",
-          pushed.pages_per_s)
+      // Pages that nobody asks for.
+      for (system, words) in way.pushes {
+        let pushed = try await pair.pages("\(words) --case push", verify: false)
+        add("push bandwidth", system, "pages_s", pushed.pages_per_s)
       }
     }
     return samples

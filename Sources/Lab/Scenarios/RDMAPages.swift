@@ -56,17 +56,28 @@ extension Scenario {
         "linear_ethernet")
 
       findings.progress.note("pushes, over both links")
-      for (link, words) in [("rdma", rdma), ("ethernet", "--link eth0")] {
+      for (way, words) in [
+        ("written", rdma), ("sent", "\(rdma) --sent-pushes"), ("ethernet", "--link eth0"),
+      ] {
+        let before = try await server.writtenFrames()
         let pushes = try await pair.pages("\(words) --region a --case push")
-        await findings.check(pushes, "pushed_\(link)")
+        await findings.check(pushes, "pushed_\(way)")
         await findings.expect(
-          pushes.pages == 2048, "\(pushes.pages) of 2048 pages were pushed over \(link)")
+          pushes.pages == 2048, "\(pushes.pages) of 2048 pages were pushed: \(way)")
         try await server.until(sessions: 0)
+        let written = try await server.writtenFrames() - before
+        await findings.expect(
+          way == "written" ? (1024...2048).contains(written) : written == 0,
+          "\(written) frames were written: \(way)")
       }
 
       findings.progress.note("what the server's device must refuse")
       let refused = try await pair.client.run("memx-bench refusals \(rdma) --region c")
       await findings.expect(refused.contains("another version of RMAP"), "refusals: \(refused)")
+      let log = try await server.guest.run("cat \(GuestServer.log)")
+      await findings.expect(
+        log.contains("remote access error"),
+        "memxd does not say that its pushes were refused: \(log)")
       await findings.expect(
         try await pair.refusal("\(rdma) --region a --one-sided").contains("layout=linear"),
         "a region that is not linear could be reached directly")

@@ -18,6 +18,10 @@ extension Scenario {
 
       let pulled = try await pseudo.pulledBack(bed, findings, "begin") {}
       await findings.check(pulled)
+      // The module takes one page a frame.
+      let written = try await server.writtenFrames()
+      await findings.expect(
+        written >= pulled.pushed, "of \(pulled.pushed) pushes only \(written) were written")
 
       let again = try await pseudo.pulledBack(bed, findings, "begin streams+lru 2M") {
         bed.progress.note("server killed in the middle, restarted with its arena")

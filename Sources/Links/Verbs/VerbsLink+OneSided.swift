@@ -34,6 +34,22 @@ extension VerbsLink {
     return memx_verbs_local_key(handle)
   }
 
+  /// Makes buffers that the server may write pushes to, once.
+  public mutating func openPushBuffers() throws(LinkError) -> PushBuffers {
+    if pushBuffers == nil {
+      pushBuffers = RegisteredBuffers(
+        verbs, count: Wire.pushWindow, stride: Wire.pushBufferBytes,
+        access: UInt32(MEMX_VERBS_REMOTE_WRITE))
+    }
+    guard let pushBuffers else {
+      throw LinkError(
+        "link rdma:\(name): cannot register buffers for pushes: \(Errno(rawValue: errno))",
+        code: errno)
+    }
+    return PushBuffers(
+      address: UInt64(UInt(bitPattern: pushBuffers.base)), key: pushBuffers.remoteKey)
+  }
+
   /// Reads a page of the server's; `flush` hands it over. At most `Options.oneSided` may be under way.
   ///
   /// - Parameters:

@@ -16,7 +16,7 @@ extension VerbsLink {
       batchPosition += 1
       let index = Int(truncatingIfNeeded: completion.id & 0xFFFF_FFFF)
       guard completion.status == 0, let entry = numbers.find(completion.connection),
-        connections[entry].phase != .ending
+        connections[entry].phase != .ending, let buffer = buffer(of: completion, receive: index)
       else {
         badFrames += 1
         post(receive: index)
@@ -25,10 +25,22 @@ extension VerbsLink {
       connections[entry].phase = .open
       held = index
       return Frame(
-        bytes: UnsafeRawBufferPointer(start: receiveBuffers[index], count: Int(completion.bytes)),
+        bytes: UnsafeRawBufferPointer(start: buffer, count: Int(completion.bytes)),
         source: peer(of: entry))
     }
     return nil
+  }
+
+  /// Where the bytes of a frame are; nil of a write that was not asked for.
+  @inline(__always)
+  private func buffer(
+    of completion: memx_verbs_completion, receive index: Int
+  ) -> UnsafeMutableRawPointer? {
+    guard completion.is_written else { return receiveBuffers[index] }
+    guard let pushBuffers else { return nil }
+    let index = PushBuffers.index(of: completion.immediate)
+    let room = (pushBuffers.count - index) * pushBuffers.stride
+    return completion.bytes <= room ? pushBuffers[index] : nil
   }
 
   /// Has `batch` a completion to look at? Asks the device when there was none left.

@@ -15,8 +15,12 @@ extension VerbsLink: FrameSink {
     _ header: Header, payload: UnsafeRawBufferPointer, to peer: MACAddress, mtu: Int
   ) {
     let size = Wire.headerBytes + payload.count
-    if openBuffer < 0 || peer != openPeer || openBytes + size > min(mtu, Self.frameBytes) {
+    let number = numberOfWritten(header, payload, to: peer)
+    if openBuffer < 0 || peer != openPeer || openBytes + size > min(mtu, Self.frameBytes)
+      || !frameTakes(number)
+    {
       guard begin(for: peer) else { return }
+      openPush = number
     }
     let place = sendBuffers[openBuffer] + openBytes
     place.storeBytes(of: header, as: Header.self)
@@ -24,6 +28,25 @@ extension VerbsLink: FrameSink {
       (place + Wire.headerBytes).copyMemory(from: base, byteCount: payload.count)
     }
     openBytes += size
+  }
+
+  /// The number of a push that is to be written to the peer's buffers; nil of whatever is sent.
+  @inline(__always)
+  private func numberOfWritten(
+    _ header: Header, _ payload: UnsafeRawBufferPointer, to peer: MACAddress
+  ) -> UInt32? {
+    guard header.opcode == Opcode.push.rawValue, payload.count == Wire.pageBytes,
+      let entry = entry(of: peer), connections[entry].pushBuffers != nil
+    else { return nil }
+    return header.generationNumber
+  }
+
+  /// Whether a message can go into the frame under way: into one that is written only the push whose buffer comes next.
+  @inline(__always)
+  private func frameTakes(_ number: UInt32?) -> Bool {
+    guard let openPush else { return number == nil }
+    let next = openPush &+ UInt32(openBytes / Wire.pushBufferBytes)
+    return number == next && PushBuffers.index(of: next) > 0
   }
 
   /// A message of a connection needs no padding: whether the path carries it was known before.
@@ -103,10 +126,16 @@ extension VerbsLink: FrameSink {
     guard openBuffer >= 0 else { return }
     let (buffer, entry) = (openBuffer, openConnection)
     openBuffer = -1
-    let handle = connections[entry].handle
-    memx_verbs_send(
-      handle, Work.id(Work.send, buffer), sendBuffers[buffer], UInt32(openBytes),
-      sendBuffers.localKey)
+    let (handle, id) = (connections[entry].handle, Work.id(Work.send, buffer))
+    let (base, bytes) = (sendBuffers[buffer], UInt32(openBytes))
+    if let openPush, let buffers = connections[entry].pushBuffers {
+      memx_verbs_write_immediate(
+        handle, id, base, bytes, sendBuffers.localKey, buffers.address(of: openPush), buffers.key,
+        openPush)
+      counters.written += 1
+    } else {
+      memx_verbs_send(handle, id, base, bytes, sendBuffers.localKey)
+    }
     sendOwners[buffer] = UInt16(entry)
     if connections[entry].underWay == 0 { connections[entry].progress_ns = now_ns }
     connections[entry].underWay += 1

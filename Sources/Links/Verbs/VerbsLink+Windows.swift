@@ -58,6 +58,10 @@ extension VerbsLink {
     }
   }
 
+  public mutating func writePushes(to buffers: PushBuffers?, of peer: MACAddress) {
+    if let entry = entry(of: peer) { connections[entry].pushBuffers = buffers }
+  }
+
   mutating func closeWindow(_ entry: Int) {
     guard let window = connections[entry].window else { return }
     connections[entry].window = nil

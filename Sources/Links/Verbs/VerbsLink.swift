@@ -69,6 +69,8 @@ public struct VerbsLink: ~Copyable {
     var hasGathered = false
     /// What the other end may reach.
     var window: OpaquePointer?
+    /// Where its pushes are written; nil: they are sent.
+    var pushBuffers: PushBuffers?
   }
 
   /// As it was given.
@@ -119,9 +121,13 @@ public struct VerbsLink: ~Copyable {
   var openBytes = 0
   var openConnection = 0
   var openPeer = MACAddress(value: 0)
+  /// The number of its first push, if it is to be written and not sent.
+  var openPush: UInt32?
 
   /// Memory that windows can be opened on.
   var exposed: [ExposedMemory] = []
+  /// What a client's server may write pushes to.
+  var pushBuffers: RegisteredBuffers?
 
   // One-sided operations of a client's, done.
   let finished: UnsafeMutablePointer<Finished>
@@ -251,6 +257,7 @@ public struct VerbsLink: ~Copyable {
       memx_verbs_disconnect(connections[0].handle)
     }
     for memory in exposed { memx_verbs_deregister(memory.handle) }
+    pushBuffers?.free()
     receiveBuffers.free()
     sendBuffers.free()
     memx_verbs_close(verbs)

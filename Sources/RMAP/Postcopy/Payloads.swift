@@ -37,13 +37,15 @@ public struct BeginRequest: Sendable, Equatable {
   public var extents: Int
   /// Pushes that the client can take at a time.
   public var window: Int
+  /// Over RDMA: where pushes are to be written; nil: they are to be sent.
+  public var buffers: PushBuffers?
 
   /// - Parameters:
   ///   - strategy: at most 32 bytes of ASCII.
   ///   - window: 1 to 64.
   public init(
     strategy: String = "", rate_bytes_s: UInt64 = 0, extents: Int = 0,
-    window: Int = Wire.pushWindow
+    window: Int = Wire.pushWindow, buffers: PushBuffers? = nil
   ) {
     precondition(strategy.utf8.count <= Wire.strategyBytes)
     precondition((1...Wire.pushWindow).contains(window))
@@ -51,6 +53,7 @@ public struct BeginRequest: Sendable, Equatable {
     self.rate_bytes_s = rate_bytes_s
     self.extents = extents
     self.window = window
+    self.buffers = buffers
   }
 
   /// Reads the payload of a BEGIN; nil when it is malformed.
@@ -66,6 +69,11 @@ public struct BeginRequest: Sendable, Equatable {
     rate_bytes_s = UInt64(littleEndian: raw.rate)
     extents = Int(UInt32(littleEndian: raw.extents))
     window = Int(UInt16(littleEndian: raw.window))
+    buffers =
+      raw.buffers == 0
+      ? nil
+      : PushBuffers(
+        address: UInt64(littleEndian: raw.buffers), key: UInt32(littleEndian: raw.key))
     guard (1...Wire.pushWindow).contains(window), extents <= Wire.maxOrderExtents else {
       return nil
     }
@@ -77,6 +85,8 @@ public struct BeginRequest: Sendable, Equatable {
     raw.rate = rate_bytes_s.littleEndian
     raw.extents = UInt32(extents).littleEndian
     raw.window = UInt16(window).littleEndian
+    raw.buffers = (buffers?.address ?? 0).littleEndian
+    raw.key = (buffers?.key ?? 0).littleEndian
     return withUnsafeMutableBytes(of: &raw) { bytes in
       bytes.copyBytes(from: strategy.utf8)
       return Array(bytes)

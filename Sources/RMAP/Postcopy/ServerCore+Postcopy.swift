@@ -71,6 +71,7 @@ extension ServerCore where Store: ~Copyable {
       push.pointee.report.strategy = transfer.strategy
       push.pointee.report.pages = transfer.pages
       pushes[index] = push
+      sink.writePushes(to: request.buffers, of: table[index].peer)
       // What the link was like when it last pushed may be long ago.
       if pushing == 0 { linkPace = PushPace() }
       pushing += 1

@@ -47,6 +47,7 @@ struct Refusals: ParsableCommand {
     try expectRefusal("a key that was never given", attempt(address, memory) { $0.key ^= 0x5A })
     try expectRefusal("another connection's key", foreign(address, memory))
     try expectRefusal("the key of a session that has ended", stale(address, memory))
+    try attempts.append("\"pushes to a key that was never given\":\"\(foreignBuffers(address))\"")
     attempts.append("\"another version\":\"\(try otherVersion(address))\"")
     print("{\"schema\":1,\"bench\":\"refusals\"," + attempts.joined(separator: ",") + "}")
   }
@@ -100,13 +101,7 @@ struct Refusals: ParsableCommand {
     window.key = access.key
     let finished = client.port.perform(
       access.slot, memory, reach.localKey, window, access.isWrite)
-    let end_ns = monotonic_ns() + 10_000_000_000
-    while !client.maintain(now_ns: monotonic_ns()) {
-      guard monotonic_ns() < end_ns else {
-        throw RmapError(description: "no new connection after a queue pair's error")
-      }
-      client.port.wait(timeout_ms: 10)
-    }
+    try reconnect(&client)
     let again = try client.openWindow(memory)
     guard client.port.perform(0, memory, again.localKey, again.window, false)?.succeeded == true
     else { throw RmapError(description: "the new connection does not reach the memory") }
@@ -127,6 +122,45 @@ struct Refusals: ParsableCommand {
     guard owner.port.perform(0, memory, reach.localKey, reach.window, false)?.succeeded == true
     else { throw RmapError(description: "another connection's attempt has harmed the owner") }
     return answer
+  }
+
+  /// Has the server push to memory that it may not write: this end's device must refuse that.
+  ///
+  /// - Returns: how the post-copy ends.
+  private func foreignBuffers(_ address: VerbsAddress) throws -> String {
+    var client = try client(address)
+    var load = PageLoad(slots: try client.attach(), queueDepth: 4, seed: 1, verify: false)
+    client.run(&load, .fill, duration_s: nil)
+    guard var buffers = try client.port.openPushBuffers() else {
+      throw RmapError(description: "there are no buffers for pushes")
+    }
+    buffers.key ^= 0x5A
+    let reason: String
+    do throws(RmapError) {
+      _ = try client.takePushes(&load, into: buffers)
+      reason = ""
+    } catch {
+      reason = error.description
+    }
+    guard reason.contains("the session has ended") else {
+      throw RmapError(description: "pushes to a key that was never given: ‘\(reason)’")
+    }
+    // Over the next connection they come.
+    let slots = try client.attach()
+    load = PageLoad(slots: slots, queueDepth: 4, seed: 1, verify: false)
+    _ = try client.takePushes(&load, into: try client.port.openPushBuffers())
+    return reason
+  }
+
+  /// Waits until a client whose connection has ended has another, and a session.
+  private func reconnect(_ client: inout RmapClient<VerbsPort>) throws {
+    let end_ns = monotonic_ns() + 10_000_000_000
+    while !client.maintain(now_ns: monotonic_ns()) {
+      guard monotonic_ns() < end_ns else {
+        throw RmapError(description: "no new connection after a queue pair's error")
+      }
+      client.port.wait(timeout_ms: 10)
+    }
   }
 
   /// Detaches, and goes on.

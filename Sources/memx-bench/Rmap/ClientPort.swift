@@ -24,6 +24,12 @@ protocol ClientPort: FrameSink, ~Copyable {
   ///
   /// - Returns: the server's address, when a new connection has taken the place of one that had ended.
   mutating func maintain(now_ns: UInt64) -> MACAddress?
+  /// Buffers that the server may write pushes to; nil on a link that has none.
+  mutating func openPushBuffers() throws(LinkError) -> PushBuffers?
+}
+
+extension ClientPort where Self: ~Copyable {
+  mutating func openPushBuffers() throws(LinkError) -> PushBuffers? { nil }
 }
 
 /// An Ethernet interface.

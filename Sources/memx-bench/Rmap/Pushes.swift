@@ -6,12 +6,15 @@ import RMAP
 extension RmapClient where Port: ~Copyable {
   /// Takes every page that the region holds as the server pushes them, each once.
   ///
+  /// - Parameter buffers: where the server is to write them; nil: it is to send them.
   /// - Returns: seconds from asking for the pushes to the end of them.
   /// - Throws: when the server refuses, or the session ends before all have come: pages of two sessions would not
   ///   be one measurement.
-  mutating func takePushes(_ load: inout PageLoad) throws(RmapError) -> Double {
+  mutating func takePushes(
+    _ load: inout PageLoad, into buffers: PushBuffers?
+  ) throws(RmapError) -> Double {
     let start_ns = monotonic_ns()
-    try tell(.begin, BeginRequest(strategy: "push").payload, &load)
+    try tell(.begin, BeginRequest(strategy: "push", buffers: buffers).payload, &load)
     try take(&load) { $0.pushesHaveEnded }
     let elapsed_s = Double(monotonic_ns() - start_ns) / 1e9
     try tell(.end, EndRequest().payload, &load)

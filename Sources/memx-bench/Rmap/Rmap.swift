@@ -75,6 +75,12 @@ struct Rmap: ParsableCommand {
   )
   var oneSided = false
 
+  @Flag(
+    help:
+      "Over RDMA: have pushes sent as messages, not written to buffers; a client without such is served so."
+  )
+  var sentPushes = false
+
   @Flag(help: "Write random bytes to every slot first.")
   var fill = false
 
@@ -100,6 +106,11 @@ struct Rmap: ParsableCommand {
     }
     if pattern == .push, oneSided {
       throw ValidationError("--one-sided is of reads and writes; pushes are the server's")
+    }
+    if sentPushes {
+      guard pattern == .push, case .rdma = name else {
+        throw ValidationError("--sent-pushes is of --case push over RDMA")
+      }
     }
     guard mtu == 0 || (Wire.minMTU...Wire.maxMTU).contains(mtu) else {
       throw ValidationError("--mtu must be \(Wire.minMTU) to \(Wire.maxMTU)")
@@ -133,7 +144,8 @@ struct Rmap: ParsableCommand {
       let server = port.server
       let client = client(port, server: server)
       let oneSided = oneSided
-      try run(client, oneSided ? "rdma one-sided" : "rdma") {
+      let way = oneSided ? "rdma one-sided" : sentPushes ? "rdma sent" : "rdma"
+      try run(client, way) {
         client, load, phase, duration_s throws(RmapError) in
         oneSided
           ? try client.runOneSided(&load, phase, duration_s: duration_s)
@@ -166,6 +178,7 @@ struct Rmap: ParsableCommand {
     if fill || verify {
       _ = try stretch(&client, &load, .fill, nil)
     }
+    let buffers = pattern == .push && !sentPushes ? try client.port.openPushBuffers() : nil
     if pattern != .push {
       load.beginWarmUp()
       _ = try stretch(&client, &load, .measured(pattern), 0.2)
@@ -175,7 +188,7 @@ struct Rmap: ParsableCommand {
     let before = CPUUse(serverPid: serverPid)
     let elapsed_s =
       pattern == .push
-      ? try client.takePushes(&load)
+      ? try client.takePushes(&load, into: buffers)
       : try stretch(&client, &load, .measured(pattern), duration)
     let used = CPUUse(serverPid: serverPid).since(before)
     let report = RmapReport(

@@ -69,6 +69,8 @@ struct VerbsPort: ClientPort, ~Copyable {
     }
   }
 
+  mutating func openPushBuffers() throws(LinkError) -> PushBuffers? { try link.openPushBuffers() }
+
   // MARK: One-sided
 
   /// Registers the client's buffers, always the same.

@@ -129,7 +129,8 @@ struct Fuzzer {
       return BeginRequest(
         strategy: random.pick(["", "push", "demand-only", "no-such"]),
         rate_bytes_s: random.once(in: 2) ? 0 : UInt64(random.below(1_000_000)),
-        extents: random.below(50), window: random.within(1...64)
+        extents: random.below(50), window: random.within(1...64),
+        buffers: random.once(in: 2) ? nil : PushBuffers(address: random.next() | 1, key: 7)
       ).payload
     case 13:
       header.credits = UInt16(random.within(0...65)).littleEndian

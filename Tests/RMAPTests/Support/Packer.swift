@@ -22,6 +22,8 @@ struct Packer: FrameSink {
   /// What the caller did that it must not.
   private(set) var violations: [String] = []
   private(set) var messages = 0
+  /// Where peers have their pushes written.
+  private(set) var pushBuffers: [MACAddress: PushBuffers] = [:]
 
   mutating func append(
     _ header: Header, payload: UnsafeRawBufferPointer, to peer: MACAddress, mtu: Int
@@ -45,6 +47,10 @@ struct Packer: FrameSink {
     Self.write(header, payload, to: &frame)
     frame.append(contentsOf: repeatElement(0, count: max(0, mtu - bytes)))
     closed.append(Frame(to: peer, bytes: frame))
+  }
+
+  mutating func writePushes(to buffers: PushBuffers?, of peer: MACAddress) {
+    pushBuffers[peer] = buffers
   }
 
   private mutating func check(

@@ -20,6 +20,9 @@ final class ServerHarness {
   /// What the server did that it must not, and what it left behind.
   var violations: [String] { store.violations + packer.violations }
 
+  /// Where clients have their pushes written.
+  var pushBuffers: [MACAddress: PushBuffers] { packer.pushBuffers }
+
   /// Gives the server a frame.
   ///
   /// - Returns: its replies, frame by frame.
