@@ -29,8 +29,7 @@ struct LabTests {
     var testDescription: String { "\(scenario.name) on \(series)" }
   }
 
-  /// What every run has. Swapping over soft-RoCE: on the kernel on which that is sure to bear a shortage of memory
-  /// (docs/RDMA.md).
+  /// What every run has.
   static let always =
     plays(
       on: .v6_12,
@@ -40,27 +39,29 @@ struct LabTests {
 
   /// What may have no time on a slow day, the most telling first.
   static let inTime =
-    plays(on: .v6_12, .rdmaSwapBadDays)
+    plays(on: .v6_1, .rdmaSwap)
+    + plays(on: .v6_12, .rdmaSwapBadDays)
     + plays(on: .v6_1, .xenRefusals, .attach, .xenExchange)
     + plays(
       on: .v6_12,
-      .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaPullBack, .rdmaReboot)
+      .xenRDMA, .xenLostSource, .lostMemory, .pullBackLost, .rdmaPullBack, .rdmaReboot,
+      .rdmaCrowd)
     + plays(
       on: .v6_1,
-      .rdmaReboot, .rdmaSwap, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
+      .rdmaReboot, .pressure, .badDays, .pullBack, .lostMemory, .pullBackLost)
     + plays(on: .v6_12, .pressure)
 
   private static func plays(on series: KernelSeries, _ scenarios: Scenario...) -> [Play] {
     scenarios.map { Play(scenario: $0, series: series) }
   }
 
-  @Test("Guests", .timeLimit(.minutes(20)), arguments: always)
+  @Test("Guests", .timeLimit(.minutes(40)), arguments: always)
   func scenario(_ play: Play) async throws {
     let report = await play.scenario.run(Self.lab, on: play.series)
     #expect(report.failures == [])
   }
 
-  @Test("Guests, while there is time", .timeLimit(.minutes(20)), arguments: inTime)
+  @Test("Guests, while there is time", .timeLimit(.minutes(40)), arguments: inTime)
   func scenarioInTime(_ play: Play) async throws {
     try Self.needsTime(play)
     try await scenario(play)

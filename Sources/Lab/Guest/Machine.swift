@@ -50,8 +50,8 @@ public struct Machine: Sendable {
     let mostProcessors = accelerator == .tcg ? max(2, processors) : processors
     return [
       "qemu-system-x86_64", "-machine", "q35", "-accel", accelerator.rawValue, "-cpu", "max",
-      "-smp", "\(processors),maxcpus=\(mostProcessors)", "-m", "\(memory_mib)", "-nodefaults", "-display", "none",
-      "-no-reboot", "-kernel", kernel.image.string, "-initrd", ramdisk.string,
+      "-smp", "\(processors),maxcpus=\(mostProcessors)", "-m", "\(memory_mib)", "-nodefaults",
+      "-display", "none", "-no-reboot", "-kernel", kernel.image.string, "-initrd", ramdisk.string,
       "-append", words.joined(separator: " "),
       "-serial", "file:\(directory.appending("console.log"))",
       "-drive", "file=\(programs),if=none,id=programs,format=raw,readonly=on",

@@ -15,15 +15,13 @@ struct RDMAPair: Sendable {
   /// - Parameters:
   ///   - memory_mib: the server's memory.
   ///   - clientMemory_mib: the client's, which then has two processors; the same, and one, when nil.
-  ///   - serverProcessors: the server's.
   ///   - mtu: of both network cards, and so of what RDMA makes of a page: one packet at 9000, two at 2200, four at 1500.
   static func with<R: Sendable>(
-    _ bed: Bed, memory_mib: Int = 256, clientMemory_mib: Int? = nil, serverProcessors: Int = 1,
-    mtu: Int = 9000, _ body: @escaping @Sendable (RDMAPair) async throws -> R
+    _ bed: Bed, memory_mib: Int = 256, clientMemory_mib: Int? = nil, mtu: Int = 9000,
+    _ body: @escaping @Sendable (RDMAPair) async throws -> R
   ) async throws -> R {
     var server = serverMachine(memory_mib: memory_mib)
     var client = clientMachine(memory_mib: memory_mib)
-    server.processors = serverProcessors
     (server.mtu, client.mtu) = (mtu, mtu)
     if let clientMemory_mib {
       client.memory_mib = clientMemory_mib
@@ -41,16 +39,15 @@ struct RDMAPair: Sendable {
 
   /// The same with a client that is short of memory.
   ///
-  /// Linux 6.1 then seldom has two pages in a row for a packet of a page, so there a page goes in two packets; and its
-  /// server has two processors, since one emulated by itself can stall (docs/RDMA.md).
+  /// Linux 6.1 then seldom has two pages in a row for a packet of a page, so there a page goes in two packets
+  /// (docs/RDMA.md).
   static func withSwappingClient<R: Sendable>(
     _ bed: Bed, memory_mib: Int, clientMemory_mib: Int,
     _ body: @escaping @Sendable (RDMAPair) async throws -> R
   ) async throws -> R {
-    let isOld = bed.parts.kernel.series == .v6_1
-    return try await with(
+    try await with(
       bed, memory_mib: memory_mib, clientMemory_mib: clientMemory_mib,
-      serverProcessors: isOld ? 2 : 1, mtu: isOld ? 2200 : 9000, body)
+      mtu: bed.parts.kernel.series == .v6_1 ? 2200 : 9000, body)
   }
 
   /// Boots a client, and one server after the other at the same address: the second knows nothing of the first,

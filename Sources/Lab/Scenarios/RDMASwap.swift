@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Scenario {
-  /// The most that a sort of as much as an emulated guest's memory may take for twice as much to be sorted as well by a
-  /// lab whose time is limited, in seconds.
-  private static let mostBeforeTwice_s = 120.0
+  /// How much longer than a sort of as much as an emulated guest's memory one of twice as much takes: 1.9 and 2.6 times,
+  /// as measured.
+  private static let twiceTakes = 3.0
 
   /// The main job over the second transport, and both transports at one server.
   public static let rdmaSwap = Scenario(
     "rdma/swap",
-    "quicksort on twice a guest's memory over RDMA (emulated: first on as much, then on twice where that"
-      + " was fast or time is not limited), a client over Ethernet, verified",
+    "quicksort on twice a guest's memory over RDMA (emulated: first on as much, then on twice if there is"
+      + " time for it), a client over Ethernet, verified",
     usesRDMA: true
   ) { bed, findings in
     let isEmulated = bed.parts.accelerator != .kvm
@@ -31,12 +31,12 @@ extension Scenario {
       let lost = try await device.counter("reconnects")
       await findings.expect(lost == 0, "reconnects is \(lost) on a good network")
       if isEmulated {
-        if bed.lab.until == nil || first_s <= mostBeforeTwice_s {
+        if bed.lab.until.map({ .now + .seconds(first_s * twiceTakes) < $0 }) ?? true {
           _ = try await pair.sort(2 * memory_mib, findings)
         } else {
           findings.progress.note(
-            "not run: a sort of \(2 * memory_mib) MiB, since \(first_mib) MiB took \(Int(first_s)) s"
-              + ", more than \(Int(mostBeforeTwice_s))")
+            "not run: a sort of \(2 * memory_mib) MiB: no time is left for it, since \(first_mib) MiB took"
+              + " \(Int(first_s)) s")
         }
       }
 
@@ -69,7 +69,7 @@ extension RDMAPair {
     findings.progress.note("quicksort of \(data_mib) MiB")
     let sorted = try await client.outcome(
       Workload.bench("quicksort", size_mib: data_mib, processes: 4), in: .work,
-      timeout: .seconds(900))
+      timeout: .seconds(1500))
     let measured = try Workload.measured(sorted)
     await findings.set("quicksort_\(data_mib)_mib_s", .number(measured.time_s))
     await findings.set("fault_p50_us", .number(measured.fault_p50_us))
