@@ -134,7 +134,8 @@ let package = Package(
       dependencies: ["CTestSupport", "CRMAP", "RMAP", "Links", "Telemetry", "Xen"],
       path: "Tests/Support", swiftSettings: strict),
     .testTarget(
-      name: "LinksTests", dependencies: ["Links", "RMAP", "CVerbs"], swiftSettings: strict),
+      name: "LinksTests", dependencies: ["Links", "RMAP", "CVerbs", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "TelemetryTests", dependencies: ["Telemetry", "TestSupport"], swiftSettings: strict),
     .testTarget(

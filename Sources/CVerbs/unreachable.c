@@ -48,5 +48,6 @@ MEMX_UNREACHABLE(memx_verbs_status_text)
 MEMX_UNREACHABLE(memx_verbs_stop)
 MEMX_UNREACHABLE(memx_verbs_window_key)
 MEMX_UNREACHABLE(memx_verbs_write)
+MEMX_UNREACHABLE(memx_verbs_write_immediate)
 
 #endif
