@@ -121,6 +121,21 @@ out:
 	wake_up(&dev->wait);
 }
 
+/*
+ * From the first HINT or HAVE on the server notes what is fetched. What was
+ * before is here when that has been answered, and memx_tell_have() says so.
+ */
+static int memx_tell_first(struct memx_device *dev, u32 epoch)
+{
+	struct rmap_hdr hdr = {
+		.opcode = RMAP_HAVE,
+		.length = cpu_to_le16(1),
+	};
+
+	memset(dev->tell.payload, 0, 1);
+	return memx_tell(dev, epoch, &hdr, dev->tell.payload);
+}
+
 /* What is not needed: slots whose page is not at the server alone. */
 static int memx_tell_have(struct memx_device *dev, u32 epoch)
 {
@@ -255,9 +270,6 @@ static int memx_tell_order(struct memx_device *dev, u32 epoch, u32 *extents)
  * @epoch: of the session
  * @pages: how many pages the server will push, when the return value is 0
  *
- * The order goes first: from the first HINT on the server remembers what is
- * fetched, and does not push it.
- *
  * Return: 0, the status with which the server refuses, or -ESHUTDOWN.
  */
 int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages)
@@ -273,7 +285,9 @@ int memx_tell_begin(struct memx_device *dev, u32 epoch, u64 *pages)
 	u32 extents;
 	int status;
 
-	status = memx_tell_order(dev, epoch, &extents);
+	status = memx_tell_first(dev, epoch);
+	if (!status)
+		status = memx_tell_order(dev, epoch, &extents);
 	if (!status)
 		status = memx_tell_have(dev, epoch);
 	if (status)

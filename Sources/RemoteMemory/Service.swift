@@ -31,6 +31,8 @@ struct Service: ~Copyable {
   private let sides: ServiceBuffers
 
   private var told = Told.nothing
+  /// In this session the server has answered something of the post-copy, and so notes what is fetched.
+  private var isNoted = false
   private var toldSession: UInt64 = 0
   private var nextTell = 0
   private var outstandingTells = 0
@@ -157,7 +159,11 @@ struct Service: ~Copyable {
   // MARK: Asking for pages
 
   /// Asks for what programs wait for, except for what the server has said will come.
+  ///
+  /// Not before the server notes what is fetched: it would take that for missing, and if its strategy pushes nothing, for
+  /// ever.
   private mutating func ask(now_ns: UInt64) {
+    guard isNoted else { return }
     let asked = arrivals.faults.ask(
       &connection.session, states: &arrivals.placer.states, now_ns: now_ns)
     arrivals.reads += asked
@@ -167,11 +173,14 @@ struct Service: ~Copyable {
   // MARK: Telling the server of the post-copy
 
   /// In each session: what is here already, the LRU order, that it begins; and when all has come, that it ends.
+  ///
+  /// What was asked for in the last session is asked for again in this one by itself. Only when it is here can be told what is.
   private mutating func tell(now_ns: UInt64) {
     guard connection.session.state == .live else { return }
     if connection.session.counters.attaches != toldSession {
       toldSession = connection.session.counters.attaches
       (told, nextTell, outstandingTells, tellsInRow) = (.nothing, 0, 0, 0)
+      isNoted = false
       arrivals.told.removeAll(keepingCapacity: true)
       arrivals.placer.states.forgetUnderWay()
       arrivals.pushesHaveEnded = false
@@ -179,6 +188,7 @@ struct Service: ~Copyable {
     takeAnswers()
     switch told {
     case .nothing:
+      guard arrivals.reads == 0 else { return }
       told = .telling
       // None is needed when nothing is here.
       let present = arrivals.placer.states.count(.present)
@@ -235,6 +245,7 @@ struct Service: ~Copyable {
       outstandingTells -= 1
       switch answer.outcome {
       case .done:
+        isNoted = true
         if answer.request & 0xFF == UInt64(ClientSession.Operation.begin.rawValue) {
           told = .everything
           arrivals.report.pages = connection.session.begun ?? 0

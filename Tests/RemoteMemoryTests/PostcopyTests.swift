@@ -103,7 +103,8 @@ import Testing
       }
       slot = (slot + 1) % Self.pages
     }
-    try memory.waitUntilComplete()
+    try #require(
+      try memory.waitUntilComplete(timeout_ms: 60_000), "\(memory.report), seed \(seed)")
     for round in 0..<Self.pages where round % 4 == 0 {
       let slot = (17 + round) % Self.pages
       let word = (base + slot * Wire.pageBytes).load(as: UInt64.self)
@@ -114,6 +115,22 @@ import Testing
     #expect(
       counts.lost > 0 && counts.doubled > 0 && counts.overtaken > 0 && counts.damaged > 0,
       "\(counts)")
+  }
+
+  /// The server must not take for missing what it has sent before it knew of the post-copy: with a strategy that pushes
+  /// nothing it would wait for that for ever.
+  @Test("A post-copy ends, though the server hears late of it")
+  func lateBegin() throws {
+    let network = try TestNetwork(mtu: 9000, isJoined: false)
+    let wire = try BadWire(network, .losingFirst(Opcode.begin.rawValue), seed: 0)
+    defer { #expect(throws: Never.self) { try wire.remove() } }
+    let bed = try Bed(network)
+    let memory = try bed.attach { $0.strategy = "demand-only" }
+    let base = try #require(memory.base)
+    for slot in 0..<Self.pages { #expect(Self.isRight(base, slot), "slot \(slot)") }
+    try #require(try memory.waitUntilComplete(timeout_ms: 20_000), "\(memory.report)")
+    #expect(memory.report.fetched == UInt64(Self.pages))
+    #expect(wire.counts.lost == 1)
   }
 
   @Test("A page that the program has written is not overwritten")

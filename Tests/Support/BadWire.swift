@@ -15,7 +15,17 @@ package final class BadWire: Sendable {
     package var overtaken = 10
     /// One bit of it is flipped.
     package var damaged = 2
+    /// The first frame that begins with a message of this opcode is lost, too.
+    package var firstLost: UInt8?
     package init() {}
+
+    /// Nothing happens to any frame but the first of an opcode, which is lost.
+    package static func losingFirst(_ opcode: UInt8) -> Faults {
+      var faults = Faults()
+      (faults.lost, faults.doubled, faults.overtaken, faults.damaged) = (0, 0, 0, 0)
+      faults.firstLost = opcode
+      return faults
+    }
   }
 
   /// How often that has happened.
@@ -71,7 +81,7 @@ package final class BadWire: Sendable {
   }
 
   private func carry(_ sockets: [Int32], _ faults: Faults, _ chance: SeededGenerator) {
-    var chance = chance
+    var (chance, firstLost) = (chance, faults.firstLost)
     /// Frames held back: for how many others, and which socket they leave by.
     var held: [(others: Int, socket: Int32, frame: [UInt8])] = []
     var frame = [UInt8](repeating: 0, count: 1 << 16)
@@ -91,6 +101,10 @@ package final class BadWire: Sendable {
         var limit = faults.lost
         state.withLock { counts in
           counts.carried += 1
+          if let opcode = firstLost, count > 15, frame[15] == opcode {
+            firstLost = nil
+            return counts.lost += 1
+          }
           if kind < limit { return counts.lost += 1 }
           limit += faults.overtaken
           if kind < limit {
