@@ -128,7 +128,7 @@ import Testing
     let memory = try bed.attach { $0.strategy = "demand-only" }
     let base = try #require(memory.base)
     // The next BEGIN is due 20 ms after the one that was lost; until then the program asks for pages.
-    for _ in 0..<10_000 where wire.counts.lost == 0 { usleep(100) }
+    try #require(wire.waitForFirstLost())
     for slot in 0..<Self.pages { #expect(Self.isRight(base, slot), "slot \(slot)") }
     try #require(try memory.waitUntilComplete(timeout_ms: 20_000), "\(memory.report)")
     #expect(memory.report.fetched == UInt64(Self.pages))

@@ -40,6 +40,7 @@ package final class BadWire: Sendable {
   private let namespace: String
   private let stopping = Atomic<Bool>(false)
   private let ended = DispatchSemaphore(value: 0)
+  private let firstIsLost = DispatchSemaphore(value: 0)
   private let state = Mutex(Counts())
 
   package var counts: Counts { state.withLock { $0 } }
@@ -73,6 +74,9 @@ package final class BadWire: Sendable {
     }.start()
   }
 
+  /// Waits until the frame of ``Faults/firstLost`` has been lost, once, for 10 s at most; whether it was.
+  package func waitForFirstLost() -> Bool { firstIsLost.wait(timeout: .now() + 10) == .success }
+
   /// Ends the wire; call it when the test is done.
   package func remove() throws {
     stopping.store(true, ordering: .releasing)
@@ -103,7 +107,9 @@ package final class BadWire: Sendable {
           counts.carried += 1
           if let opcode = firstLost, count > 15, frame[15] == opcode {
             firstLost = nil
-            return counts.lost += 1
+            counts.lost += 1
+            firstIsLost.signal()
+            return
           }
           if kind < limit { return counts.lost += 1 }
           limit += faults.overtaken
