@@ -101,7 +101,13 @@ struct Refusals: ParsableCommand {
     window.key = access.key
     let finished = client.port.perform(
       access.slot, memory, reach.localKey, window, access.isWrite)
-    try reconnect(&client)
+    let end_ns = monotonic_ns() + 10_000_000_000
+    while !client.maintain(now_ns: monotonic_ns()) {
+      guard monotonic_ns() < end_ns else {
+        throw RmapError(description: "no new connection after a queue pair's error")
+      }
+      client.port.wait(timeout_ms: 10)
+    }
     let again = try client.openWindow(memory)
     guard client.port.perform(0, memory, again.localKey, again.window, false)?.succeeded == true
     else { throw RmapError(description: "the new connection does not reach the memory") }
@@ -150,17 +156,6 @@ struct Refusals: ParsableCommand {
     load = PageLoad(slots: slots, queueDepth: 4, seed: 1, verify: false)
     _ = try client.takePushes(&load, into: try client.port.openPushBuffers())
     return reason
-  }
-
-  /// Waits until a client whose connection has ended has another, and a session.
-  private func reconnect(_ client: inout RmapClient<VerbsPort>) throws {
-    let end_ns = monotonic_ns() + 10_000_000_000
-    while !client.maintain(now_ns: monotonic_ns()) {
-      guard monotonic_ns() < end_ns else {
-        throw RmapError(description: "no new connection after a queue pair's error")
-      }
-      client.port.wait(timeout_ms: 10)
-    }
   }
 
   /// Detaches, and goes on.
