@@ -619,14 +619,16 @@ struct memx_slots;
  * @mtu: the most bytes that a frame may have now, 0 without a link
  * @adopt: a session has been opened: fill in what its frames need. Under
  *	state_lock. 0, or -ENETDOWN when its link is gone
- * @opened: a session has been opened; may be NULL
+ * @opened: a session has been opened, for which nothing outstanding has been
+ *	sent yet; may sleep, and be NULL
  * @window: the server's answer to WINDOW; NULL where there are none
  * @offer: a session is about to hear of BEGIN: name the memory that pushes may
  *	be written to, if there is any; NULL where there never is
  * @own_tags: tags that the transport uses itself, behind the device's
  * @add: put a message into a burst, as memx_burst_add()
  * @move: have a READ's or WRITE's page moved without the server's processor, as
- *	part of a burst; may be NULL. False when it must go by a message
+ *	part of a burst; may be NULL. 0; -EOPNOTSUPP when it must go by a
+ *	message; -EAGAIN when it must wait for memx_requests_hurry()
  * @send: send a burst, as memx_burst_send()
  * @drop: throw a burst away
  * @send_attach: send ATTACH, in a frame as long as @mtu says
@@ -661,9 +663,9 @@ struct memx_transport {
 	bool (*add)(struct memx_device *dev, struct memx_session *session,
 		    struct memx_burst *burst, const struct rmap_hdr *hdr,
 		    struct request *rq, unsigned int offset);
-	bool (*move)(struct memx_device *dev, struct memx_session *session,
-		     struct memx_burst *burst, const struct rmap_hdr *hdr,
-		     struct request *rq);
+	int (*move)(struct memx_device *dev, struct memx_session *session,
+		    struct memx_burst *burst, const struct rmap_hdr *hdr,
+		    struct request *rq);
 	void (*send)(struct memx_device *dev, struct memx_burst *burst);
 	void (*drop)(struct memx_device *dev, struct memx_burst *burst);
 	int (*send_attach)(struct memx_device *dev, const struct rmap_hdr *hdr,

@@ -34,6 +34,8 @@
 #define MEMX_RDMA_FRAME_BYTES RMAP_WHOLE_PAGE_MTU
 /* Frames of a session that belong to no request of the disk. */
 #define MEMX_RDMA_SPARE_FRAMES 16
+/* How long one step of the way to a connection and its window may take. */
+#define MEMX_RDMA_STEP (2 * HZ)
 
 struct memx_rdma_push;
 
@@ -93,12 +95,14 @@ struct memx_rdma_receive {
 
 /**
  * struct memx_rdma_window - the server's memory, as far as we may reach it
+ * @is_answered: the server has said whether we may
  * @epoch: of the session that it is for; written last
  * @address: where slot 0 is
  * @slots: how many there are
  * @key: the remote key
  */
 struct memx_rdma_window {
+	bool is_answered;
 	u32 epoch;
 	u64 address;
 	u64 slots;
@@ -249,8 +253,8 @@ void memx_rdma_opened(struct memx_device *dev);
 void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
 		      const struct rmap_hdr *hdr, struct sk_buff *skb,
 		      unsigned int offset);
-bool memx_rdma_move(struct memx_device *dev, struct memx_session *session,
-		    struct memx_burst *burst, const struct rmap_hdr *hdr,
-		    struct request *rq);
+int memx_rdma_move(struct memx_device *dev, struct memx_session *session,
+		   struct memx_burst *burst, const struct rmap_hdr *hdr,
+		   struct request *rq);
 
 #endif /* MEMX_RDMA_H */

@@ -35,8 +35,7 @@
 
 #include "rdma.h"
 
-/* How long one step may take. */
-#define MEMX_RDMA_STEP (2 * HZ)
+/* How long the server is looked for, and then a route to it. */
 #define MEMX_RDMA_STEP_MS 1000
 /*
  * 4.096 µs << 16 without an acknowledgement, and the device sends again: lost
@@ -411,7 +410,7 @@ static int memx_rdma_open(struct memx_rdma *rdma, bool interruptible)
 		return PTR_ERR(id);
 	rdma->id = id;
 	rdma->epoch = rdma->dev->epoch;
-	rdma->window.epoch = 0;
+	rdma->window = (struct memx_rdma_window){};
 	rdma->is_drained = false;
 	rdma->is_removed = false;
 	WRITE_ONCE(rdma->is_broken, false);

@@ -23,6 +23,9 @@
  * memx_rdma_opened - a session is open: ask for a window, and keep what the
  *	next one may need
  * @dev: the device
+ *
+ * Waits for the answer, so that neither a new disk's first requests nor those
+ * that the last session has left are the server's program's to answer.
  */
 void memx_rdma_opened(struct memx_device *dev)
 {
@@ -36,21 +39,19 @@ void memx_rdma_opened(struct memx_device *dev)
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 
 	memx_rdma_reserve_keep(rdma);
-	if (memx_rdma_may_read(rdma))
-		memx_rdma_send_alone(dev, dev->epoch, &hdr, NULL);
+	if (!memx_rdma_may_read(rdma) ||
+	    !memx_rdma_send_alone(dev, dev->epoch, &hdr, NULL))
+		return;
+	/* Pairs with memx_rdma_window(). */
+	wait_event_timeout(dev->wait,
+			   smp_load_acquire(&rdma->window.is_answered) ||
+			   READ_ONCE(rdma->is_broken), MEMX_RDMA_STEP);
 }
 
-/**
- * memx_rdma_window - the server's answer
- * @dev: the device
- * @session: its session, which the answer names
- * @hdr: the answer; its checksum verified
- * @skb: the frame
- * @offset: where the payload begins
- */
-void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
-		      const struct rmap_hdr *hdr, struct sk_buff *skb,
-		      unsigned int offset)
+static void memx_rdma_window_take(struct memx_device *dev,
+				  const struct memx_session *session,
+				  const struct rmap_hdr *hdr,
+				  struct sk_buff *skb, unsigned int offset)
 {
 	struct memx_rdma_window *window = &memx_rdma_of(dev)->window;
 	struct rmap_window granted;
@@ -73,6 +74,26 @@ void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
 }
 
 /**
+ * memx_rdma_window - the server's answer
+ * @dev: the device
+ * @session: its session, which the answer names
+ * @hdr: the answer; its checksum verified
+ * @skb: the frame
+ * @offset: where the payload begins
+ */
+void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
+		      const struct rmap_hdr *hdr, struct sk_buff *skb,
+		      unsigned int offset)
+{
+	struct memx_rdma_window *window = &memx_rdma_of(dev)->window;
+
+	memx_rdma_window_take(dev, session, hdr, skb, offset);
+	/* Pairs with memx_rdma_opened(). */
+	smp_store_release(&window->is_answered, true);
+	wake_up(&dev->wait);
+}
+
+/**
  * memx_rdma_move - move a page directly
  * @dev: the device
  * @session: its session
@@ -80,11 +101,12 @@ void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
  * @hdr: READ or WRITE, as the message would be
  * @rq: the request, which does not end before memx_request_moved()
  *
- * Return: false when a message must do it.
+ * Return: 0; -EOPNOTSUPP when a message must do it; -EAGAIN when all sends are
+ * in use.
  */
-bool memx_rdma_move(struct memx_device *dev, struct memx_session *session,
-		    struct memx_burst *burst, const struct rmap_hdr *hdr,
-		    struct request *rq)
+int memx_rdma_move(struct memx_device *dev, struct memx_session *session,
+		   struct memx_burst *burst, const struct rmap_hdr *hdr,
+		   struct request *rq)
 {
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 	const struct memx_rdma_window *window = &rdma->window;
@@ -93,13 +115,13 @@ bool memx_rdma_move(struct memx_device *dev, struct memx_session *session,
 
 	if (smp_load_acquire(&window->epoch) != session->epoch ||
 	    slot >= window->slots)
-		return false;
+		return -EOPNOTSUPP;
 	send = memx_rdma_send_take(rdma, session->epoch);
 	if (!send)
-		return false;
+		return -EAGAIN;
 	if (!memx_rdma_send_refer(send, rq, rdma->max_reads)) {
 		memx_rdma_send_give(send);
-		return false;
+		return -EOPNOTSUPP;
 	}
 	send->wr.wr.opcode = hdr->opcode == RMAP_READ ? IB_WR_RDMA_READ :
 							IB_WR_RDMA_WRITE;
@@ -108,5 +130,5 @@ bool memx_rdma_move(struct memx_device *dev, struct memx_session *session,
 	send->tags[send->count++] = le16_to_cpu(hdr->tag);
 	/* In front of a frame that is still open, if there is one. */
 	list_add(&send->list, &burst->frames);
-	return true;
+	return 0;
 }

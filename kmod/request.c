@@ -132,6 +132,7 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 		.fragments = cmd->missing,
 		.count = cpu_to_le32(cmd->count),
 	};
+	int moved = -EOPNOTSUPP;
 	bool made = true;
 	unsigned int i;
 
@@ -142,9 +143,12 @@ static void memx_cmd_send(struct memx_device *dev, struct memx_session *session,
 
 	/* The order of pushes follows the READs that the server sees. */
 	if (dev->transport->move && !memx_postcopy_is_on(dev) &&
-	    (cmd->opcode == RMAP_READ || cmd->opcode == RMAP_WRITE) &&
-	    dev->transport->move(dev, session, burst, &hdr, cmd->rq)) {
+	    (cmd->opcode == RMAP_READ || cmd->opcode == RMAP_WRITE))
+		moved = dev->transport->move(dev, session, burst, &hdr, cmd->rq);
+	if (!moved) {
 		cmd->direct = true;
+	} else if (moved == -EAGAIN) {
+		made = false;
 	} else if (cmd->opcode != RMAP_WRITE) {
 		made = memx_burst_add(dev, session, burst, &hdr, NULL, 0);
 	} else if (memx_payload_is_zero(cmd->rq)) {

@@ -59,7 +59,8 @@ final class StatusReport: Sendable {
     return ServerStatus.Link(
       name: engine.link, address: engine.address, up: engine.isUp, mtu: engine.mtu,
       sessions: engine.sessions.count, rx_frames: engine.receivedFrames,
-      rx_dropped: engine.ringDrops, tx_frames: engine.sender.frames,
+      rx_dropped: engine.ringDrops, rx_bad: engine.refusals.frames,
+      connections_refused: engine.refusals.connections, tx_frames: engine.sender.frames,
       tx_written: engine.sender.written, tx_bytes: engine.sender.bytes,
       tx_dropped: engine.sender.dropped,
       tx_calls: engine.sender.calls, sleeps: engine.sleeps, cpu_us: engine.cpu_us,

@@ -14,6 +14,8 @@ public struct EngineReport: Sendable {
   /// Frames that the receive ring had no room for.
   public var ringDrops: UInt64 = 0
   public var sender = SendCounters()
+  /// Over RDMA.
+  public var refusals = RefusalCounters()
   public var counters = ServerCounters()
   public var sessions: [SessionReport] = []
   /// Of clients over RDMA: the IP address behind what stands for the connection.

@@ -116,7 +116,7 @@ final class VerbsEngine: Engine {
       limits: limits, seed: .random(in: 0 ... .max))
     state.address = link.address
     state.mtu = VerbsLink.frameBytes
-    let (formerSender, formerCounters) = (state.sender, state.counters)
+    let former = state
     let busyPoll_ns = options.busyPoll_us * 1000
     var idle = IdleConnections(timeout_ns: UInt64(options.sessionTimeout_ms) * 1_000_000)
     var lastFrame_ns: UInt64 = 0
@@ -165,8 +165,7 @@ final class VerbsEngine: Engine {
           isServing = noteState(of: link, &state)
           nextLook_ns = now_ns + Self.look_ns
         }
-        state.sender = formerSender + link.counters
-        state.counters = formerCounters + core.counters
+        state.count(link, core, after: former)
         publish(&state)
         nextTick_ns = now_ns + Self.tick_ns
       }
@@ -186,8 +185,7 @@ final class VerbsEngine: Engine {
     core.closeAll()
     link.flush()
     core.store.reclaim()
-    state.sender = formerSender + link.counters
-    state.counters = formerCounters + core.counters
+    state.count(link, core, after: former)
     state.sessions = []
     publish(&state)
   }
@@ -266,5 +264,17 @@ final class VerbsEngine: Engine {
     state.cpu_us = threadCPU_us()
     let published = state
     report.withLock { $0 = published }
+  }
+}
+
+extension EngineReport {
+  /// Takes what a link and its sessions have counted, and what those before them had.
+  fileprivate mutating func count(
+    _ link: borrowing VerbsLink, _ core: borrowing ServerCore<RegionTable>,
+    after former: EngineReport
+  ) {
+    sender = former.sender + link.counters
+    refusals = former.refusals + link.refusals
+    counters = former.counters + core.counters
   }
 }

@@ -31,6 +31,15 @@ extension ServerStatus {
     let counters: [(String, String, (Link) -> UInt64)] = [
       ("receive_frames", "Frames received.", { $0.rx_frames }),
       ("receive_drops", "Frames that the receive ring had no room for.", { $0.rx_dropped }),
+      (
+        "receive_bad",
+        "Frames over RDMA that came with an error, over an ended connection, or unasked.",
+        { $0.rx_bad }
+      ),
+      (
+        "connections_refused", "Connections over RDMA that were refused.",
+        { $0.connections_refused }
+      ),
       ("transmit_frames", "Frames sent.", { $0.tx_frames }),
       (
         "transmit_written", "Frames of pushes that were written to a client's buffers over RDMA.",

@@ -32,6 +32,10 @@ public struct ServerStatus: Codable, Sendable, Equatable {
     public var rx_frames: UInt64
     /// Frames that the receive ring had no room for.
     public var rx_dropped: UInt64
+    /// Frames over RDMA that came with an error, over a connection that had ended, or by a write that was not asked for.
+    public var rx_bad: UInt64
+    /// Connections over RDMA that were refused: too many, or of another version.
+    public var connections_refused: UInt64
     public var tx_frames: UInt64
     /// Frames of these that were written to a client's buffers: pushes over RDMA.
     public var tx_written: UInt64
@@ -49,7 +53,8 @@ public struct ServerStatus: Codable, Sendable, Equatable {
 
     public init(
       name: String, address: String, up: Bool, mtu: Int, sessions: Int, rx_frames: UInt64,
-      rx_dropped: UInt64, tx_frames: UInt64, tx_written: UInt64, tx_bytes: UInt64,
+      rx_dropped: UInt64, rx_bad: UInt64, connections_refused: UInt64, tx_frames: UInt64,
+      tx_written: UInt64, tx_bytes: UInt64,
       tx_dropped: UInt64, tx_calls: UInt64, sleeps: UInt64, cpu_us: UInt64,
       counters: [String: UInt64]
     ) {
@@ -60,6 +65,8 @@ public struct ServerStatus: Codable, Sendable, Equatable {
       self.sessions = sessions
       self.rx_frames = rx_frames
       self.rx_dropped = rx_dropped
+      self.rx_bad = rx_bad
+      self.connections_refused = connections_refused
       self.tx_frames = tx_frames
       self.tx_written = tx_written
       self.tx_bytes = tx_bytes

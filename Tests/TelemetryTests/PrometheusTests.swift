@@ -108,7 +108,8 @@ extension ServerStatus {
   private static func link(_ name: String, reads: UInt64) -> Link {
     Link(
       name: name, address: "02:00:00:00:00:02", up: true, mtu: 1500, sessions: 1, rx_frames: 20,
-      rx_dropped: 0, tx_frames: 30, tx_written: 0, tx_bytes: 3000, tx_dropped: 0, tx_calls: 3,
+      rx_dropped: 0, rx_bad: 0, connections_refused: 0, tx_frames: 30, tx_written: 0,
+      tx_bytes: 3000, tx_dropped: 0, tx_calls: 3,
       sleeps: 1,
       cpu_us: 1_500_000, counters: ["reads": reads])
   }

@@ -31,6 +31,8 @@ struct GuestServer: Sendable {
       let up: Bool
       let sessions: Int
       let cpu_us: Int
+      let rx_bad: Int
+      let connections_refused: Int
       let tx_written: Int
       let counters: [String: Int]
     }

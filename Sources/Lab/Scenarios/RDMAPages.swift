@@ -72,8 +72,18 @@ extension Scenario {
       }
 
       findings.progress.note("what the server's device must refuse")
+      let before = try await server.idleStatus().links[0]
       let refused = try await pair.client.run("memx-bench refusals \(rdma) --region c")
       await findings.expect(refused.contains("another version of RMAP"), "refusals: \(refused)")
+      let after = try await server.idleStatus().links[0]
+      await findings.expect(
+        after.rx_bad == before.rx_bad + 1,
+        "\(after.rx_bad - before.rx_bad) frames were taken for bad, not the one that was not asked for"
+      )
+      await findings.expect(
+        after.connections_refused == before.connections_refused + 1,
+        "\(after.connections_refused - before.connections_refused) connections were refused, not one"
+      )
       let log = try await server.guest.run("cat \(GuestServer.log)")
       await findings.expect(
         log.contains("remote access error"),

@@ -46,14 +46,16 @@ extension Scenario {
         let count = try await device.counter(name)
         await findings.expect(count == 0, "\(name) is \(count) on a good network")
       }
-      // In a guest this short of memory soft-RoCE may lose a connection (docs/RDMA.md), but nothing with it. Until the new
-      // one has its window, the server's program answers.
+      // In a guest this short of memory soft-RoCE may lose a connection (docs/RDMA.md), but nothing with it. What is asked
+      // for when the new one is there, but not yet its window, the server's program answers.
       let reconnects = try await device.counter("reconnects")
       await findings.set("reconnects", .count(reconnects))
+      let starved = try await device.counter("tx_nomem")
       let answered = try await server.status().links[0].counters["reads"] ?? -1
       await findings.expect(
         answered == 0 || reconnects > 0,
-        "the server's program has answered \(answered) reads of a linear region")
+        "the server's program has answered \(answered) reads of a linear region;"
+          + " tx_nomem is \(starved)")
       try await device.remove()
       try await server.stop()
       try await pair.expectNothingLeft(findings)

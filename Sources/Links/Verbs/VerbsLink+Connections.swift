@@ -88,7 +88,7 @@ extension VerbsLink {
     case .success: status = entry == nil ? .tooMany : .ok
     }
     guard case .success(let hello) = said, let entry else {
-      refusedConnections += 1
+      refusals.connections += 1
       var answer = Hello(frameBytes: Self.frameBytes, receives: options.receives, status: status)
         .raw
       memx_verbs_refuse(event.connection, &answer, UInt8(MemoryLayout.size(ofValue: answer)))
@@ -102,7 +102,7 @@ extension VerbsLink {
         verbs, event.connection, UInt32(limit + 4), &answer,
         UInt8(MemoryLayout.size(ofValue: answer))) == 0
     else {
-      refusedConnections += 1
+      refusals.connections += 1
       return
     }
     let generation = connections[entry].generation + 1

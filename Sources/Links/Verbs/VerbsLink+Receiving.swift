@@ -18,7 +18,7 @@ extension VerbsLink {
       guard completion.status == 0, let entry = numbers.find(completion.connection),
         connections[entry].phase != .ending, let buffer = buffer(of: completion, receive: index)
       else {
-        badFrames += 1
+        refusals.frames += 1
         post(receive: index)
         continue
       }

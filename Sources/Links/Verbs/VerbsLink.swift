@@ -82,10 +82,7 @@ public struct VerbsLink: ~Copyable {
   /// Whom its connections lead to.
   public let directory = PeerDirectory()
   public internal(set) var counters = SendCounters()
-  /// Frames that came with an error, or over a connection that had ended.
-  public internal(set) var badFrames: UInt64 = 0
-  /// Connections that were turned away: too many, or of another version.
-  public internal(set) var refusedConnections: UInt64 = 0
+  public internal(set) var refusals = RefusalCounters()
   /// Set before anything else is called in a turn of the loop; of the monotonic clock.
   public var now_ns: UInt64 = 0
 

@@ -48,6 +48,7 @@ struct Refusals: ParsableCommand {
     try expectRefusal("another connection's key", foreign(address, memory))
     try expectRefusal("the key of a session that has ended", stale(address, memory))
     try attempts.append("\"pushes to a key that was never given\":\"\(foreignBuffers(address))\"")
+    attempts.append("\"a write that announces itself\":\"\(try unasked(address, memory))\"")
     attempts.append("\"another version\":\"\(try otherVersion(address))\"")
     print("{\"schema\":1,\"bench\":\"refusals\"," + attempts.joined(separator: ",") + "}")
   }
@@ -158,6 +159,24 @@ struct Refusals: ParsableCommand {
     return reason
   }
 
+  /// Writes with an immediate to where this client may write: at the server a receive completes that holds no frame.
+  ///
+  /// - Returns: what comes of it.
+  private func unasked(
+    _ address: VerbsAddress, _ memory: UnsafeMutableRawBufferPointer
+  ) throws -> String {
+    var client = try client(address)
+    let slots = try client.attach()
+    let reach = try client.openWindow(memory)
+    client.port.push(UnsafeRawBufferPointer(memory), into: reach.window)
+    var load = PageLoad(slots: slots, queueDepth: 4, seed: 1, verify: true)
+    client.run(&load, .fill, duration_s: nil)
+    guard load.failures == 0, try client.openWindow(memory).window == reach.window else {
+      throw RmapError(description: "a write that announces itself has ended the session")
+    }
+    return "nobody looks at it"
+  }
+
   /// Detaches, and goes on.
   private func stale(
     _ address: VerbsAddress, _ memory: UnsafeMutableRawBufferPointer
@@ -179,6 +198,16 @@ struct Refusals: ParsableCommand {
 }
 
 extension VerbsPort {
+  /// Pushes a page into a window as a server would into a client's buffers.
+  fileprivate mutating func push(_ page: UnsafeRawBufferPointer, into window: MemoryWindow) {
+    writePushes(to: PushBuffers(address: window.address, key: window.key))
+    append(
+      Header(opcode: Opcode.push.rawValue, session: 0, length: page.count), payload: page,
+      to: server, mtu: mtu)
+    flush()
+    writePushes(to: nil)
+  }
+
   /// Reads or writes one page, and waits up to 10 s for how that ends.
   fileprivate mutating func perform(
     _ slot: UInt64, _ memory: UnsafeMutableRawBufferPointer, _ localKey: UInt32,

@@ -71,6 +71,10 @@ struct VerbsPort: ClientPort, ~Copyable {
 
   mutating func openPushBuffers() throws(LinkError) -> PushBuffers? { try link.openPushBuffers() }
 
+  mutating func writePushes(to buffers: PushBuffers?) {
+    link.writePushes(to: buffers, of: link.server)
+  }
+
   // MARK: One-sided
 
   /// Registers the client's buffers, always the same.
