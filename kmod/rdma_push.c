@@ -162,6 +162,32 @@ void memx_rdma_push_close(struct memx_rdma *rdma)
 				  PAGE_SIZE, DMA_FROM_DEVICE);
 }
 
+/* Once a connection: under a key of its own. */
+static bool memx_rdma_push_register(struct memx_rdma *rdma)
+{
+	struct memx_rdma_push *push = rdma->push;
+	struct ib_mr *region = push->region;
+
+	if (push->is_registered)
+		return true;
+	ib_update_fast_reg_key(region, ib_inc_rkey(region->rkey));
+	/* Where our memory lies is no business of the server's. */
+	region->iova = PAGE_SIZE;
+	push->register_wr = (struct ib_reg_wr) {
+		.wr.opcode = IB_WR_REG_MR,
+		.wr.wr_cqe = &push->register_cqe,
+		.mr = region,
+		.key = region->rkey,
+		.access = IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE,
+	};
+	if (ib_post_send(rdma->id->qp, &push->register_wr.wr, NULL)) {
+		memx_rdma_break(rdma, "buffers for pushes cannot be registered");
+		return false;
+	}
+	push->is_registered = true;
+	return true;
+}
+
 /**
  * memx_rdma_push_offer - let the server write pushes, from BEGIN on
  * @dev: the device
@@ -176,37 +202,15 @@ void memx_rdma_push_offer(struct memx_device *dev, u32 epoch,
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 	struct memx_rdma_push *push = rdma->push;
 	struct memx_session *session;
-	struct ib_reg_wr *wr;
 
 	rcu_read_lock();
 	/* While it lasts its connection does. */
 	session = rcu_dereference(dev->session);
-	if (!session || session->epoch != epoch || !push || !push->region)
-		goto out;
-	if (!push->is_registered) {
-		struct ib_mr *region = push->region;
-
-		wr = &push->register_wr;
-		ib_update_fast_reg_key(region, ib_inc_rkey(region->rkey));
-		/* Where our memory lies is no business of the server's. */
-		region->iova = PAGE_SIZE;
-		*wr = (struct ib_reg_wr) {
-			.wr.opcode = IB_WR_REG_MR,
-			.wr.wr_cqe = &push->register_cqe,
-			.mr = region,
-			.key = region->rkey,
-			.access = IB_ACCESS_LOCAL_WRITE |
-				  IB_ACCESS_REMOTE_WRITE,
-		};
-		if (ib_post_send(rdma->id->qp, &wr->wr, NULL)) {
-			memx_rdma_break(rdma, "buffers for pushes cannot be registered");
-			goto out;
-		}
-		push->is_registered = true;
+	if (session && session->epoch == epoch && push && push->region &&
+	    memx_rdma_push_register(rdma)) {
+		begin->buffers = cpu_to_le64(push->region->iova);
+		begin->key = cpu_to_le32(push->region->rkey);
 	}
-	begin->buffers = cpu_to_le64(push->region->iova);
-	begin->key = cpu_to_le32(push->region->rkey);
-out:
 	rcu_read_unlock();
 }
 

@@ -193,12 +193,6 @@ int memx_verbs_port_up(const struct memx_verbs *verbs) {
   return code ? -code : attributes.state == IBV_PORT_ACTIVE;
 }
 
-int memx_verbs_packet_bytes(const struct memx_verbs *verbs) {
-  struct ibv_port_attr attributes;
-  int code = query_port(verbs, &attributes);
-  return code ? -code : 128 << attributes.active_mtu;
-}
-
 int memx_verbs_completion_fd(const struct memx_verbs *verbs) { return verbs->completion_channel->fd; }
 int memx_verbs_event_fd(const struct memx_verbs *verbs) { return verbs->channel->fd; }
 

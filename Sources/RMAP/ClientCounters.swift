@@ -16,8 +16,6 @@ public struct ClientCounters: Sendable, Equatable {
   public var keepAlives: UInt64 = 0
   /// Pages that came unasked.
   public var pushes: UInt64 = 0
-  /// Pushes that had come before.
-  public var repeatedPushes: UInt64 = 0
 
   public init() {}
 

@@ -141,8 +141,7 @@ extension ClientSession {
     }
     switch pushes.take(message, slots: grant!.slots) {
     case .bad: counters.badFrames += 1
-    case .again: counters.repeatedPushes += 1
-    case .part: break
+    case .nothing: break
     case .end: completions.pushesEnded()
     case .page(let page):
       counters.pushes += 1

@@ -111,9 +111,6 @@ void memx_verbs_abilities(const struct memx_verbs *verbs, struct memx_verbs_abil
 /// Is the device's port up? 1, 0, or a negative errno value when the device is gone.
 int memx_verbs_port_up(const struct memx_verbs *verbs);
 
-/// The path MTU's upper bound: the bytes of payload of one packet.
-int memx_verbs_packet_bytes(const struct memx_verbs *verbs);
-
 // Connections. What each belongs to is the caller's: `memx_verbs_set_owner`.
 
 /// The next thing that happened, without waiting. Each MEMX_VERBS_REQUEST has to be accepted or refused.

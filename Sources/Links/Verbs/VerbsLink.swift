@@ -270,9 +270,6 @@ public struct VerbsLink: ~Copyable {
 
   // MARK: What it is like
 
-  /// Bytes that one packet of the device's carries.
-  public var packetBytes: Int { max(0, Int(memx_verbs_packet_bytes(verbs))) }
-
   /// Is the device's port up? nil when the device, or its address, is gone.
   public var isUp: Bool? {
     guard !isGone else { return nil }

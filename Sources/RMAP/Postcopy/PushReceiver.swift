@@ -6,12 +6,10 @@ struct PushReceiver: ~Copyable {
   enum Taken {
     /// All of a page; nil for zeros. Valid as long as the message is.
     case page(UnsafeRawPointer?)
-    /// A fragment, others being still to come.
-    case part
+    /// No page: a fragment, others being still to come, or what had come before.
+    case nothing
     /// There is nothing more to push.
     case end
-    /// It had come before.
-    case again
     case bad
   }
 
@@ -61,7 +59,7 @@ struct PushReceiver: ~Copyable {
     if distance < 0 || distance > 0 && behind >> UInt64(distance - 1) & 1 == 1 {
       // Its acknowledgement was lost, perhaps.
       owes = true
-      return .again
+      return .nothing
     }
     if header.fragments == 0 {
       guard message.payload.count == 0 else { return .bad }
@@ -74,15 +72,15 @@ struct PushReceiver: ~Copyable {
       return .page(piece.page)
     }
     guard let assembly else { return .bad }
-    let index = Int(number % UInt32(Wire.pushWindow))
+    let index = PushBuffers.index(of: number)
     if parts[index].number != number {
       parts[index] = Parts(number: number, missing: Wire.allFragments)
     }
-    guard parts[index].missing & header.fragments != 0 else { return .again }
+    guard parts[index].missing & header.fragments != 0 else { return .nothing }
     let page = assembly + index * Wire.pageBytes
     piece.copy(to: page)
     parts[index].missing &= ~header.fragments
-    guard parts[index].missing == 0 else { return .part }
+    guard parts[index].missing == 0 else { return .nothing }
     note(distance)
     return .page(page)
   }

@@ -80,7 +80,7 @@ struct PushSender: ~Copyable {
   }
 
   private func entry(_ number: UInt32) -> UnsafeMutablePointer<Entry> {
-    entries + Int(number % UInt32(Wire.pushWindow))
+    entries + PushBuffers.index(of: number)
   }
 
   // MARK: What comes next
