@@ -43,6 +43,8 @@ final class PostcopyClient {
   private var requested: [UInt64: Int] = [:]
   private var announced: Set<Int> = []
   private var told = Told.nothing
+  /// The server notes what it is asked for: PROTOCOL.md section 9.
+  private var isNoted = false
   private var toTell: [Telling] = []
   private var outstandingTells: Set<UInt64> = []
   private var begin: UInt64?
@@ -50,6 +52,7 @@ final class PostcopyClient {
   private var request: UInt64 = 0
   private var buffers: [UInt64: UnsafeMutableRawPointer] = [:]
   private var pushesHaveEnded = false
+  private var hasOverwritten = false
 
   /// - Parameter expected: the value that each slot's page has; nil: none was stored.
   init(
@@ -79,10 +82,12 @@ final class PostcopyClient {
     guard session.state == .live else { return }
     if session.counters.attaches != sessions {
       sessions = session.counters.attaches
-      (told, begin, end, pushesHaveEnded) = (.nothing, nil, nil, false)
+      (told, isNoted, begin, end, pushesHaveEnded) = (.nothing, false, nil, nil, false)
       (announced, toTell) = ([], [])
     }
-    if told == .nothing, outstandingTells.isEmpty, begin == nil, end == nil { prepareTelling() }
+    if told == .nothing, requested.isEmpty, outstandingTells.isEmpty, begin == nil, end == nil {
+      prepareTelling()
+    }
     while let telling = toTell.first, let id = submit(telling, now_ns) {
       toTell.removeFirst()
       outstandingTells.insert(id)
@@ -97,19 +102,16 @@ final class PostcopyClient {
       if random.once(in: 10) {
         // Overwritten or freed without a look.
         states[slot] = .present
+        hasOverwritten = true
         continue
       }
       // Announced: it will come. Now and then the program asks all the same.
       if announced.contains(slot), !random.once(in: 4) { continue }
       ask(slot, now_ns)
     }
-    if pushesHaveEnded {
-      // Whatever is still missing now has to be asked for.
-      for slot in states.indices where states[slot] == .missing && expected[slot] != nil {
-        ask(slot, now_ns)
-      }
-    }
+    // A server that pushes nothing waits for what nobody will ask for.
     if told == .everything, requested.isEmpty, end == nil,
+      pushesHaveEnded || strategy == "demand-only" && hasOverwritten,
       !states.indices.contains(where: { states[$0] == .missing && expected[$0] != nil })
     {
       hasEverything = true
@@ -119,7 +121,7 @@ final class PostcopyClient {
   }
 
   private func ask(_ slot: Int, _ now_ns: UInt64) {
-    guard !requested.values.contains(slot), session.hasRoom else { return }
+    guard isNoted, !requested.values.contains(slot), session.hasRoom else { return }
     request += 1
     networkFaults += 1
     requested[request] = slot
@@ -214,7 +216,7 @@ final class PostcopyClient {
       if outcome == .timedOut { sessions = 0 }
       return
     }
-    if outcome != .done { violated("request \(request): \(outcome)") }
+    if outcome == .done { isNoted = true } else { violated("request \(request): \(outcome)") }
     if request == begin { told = .everything }
   }
 }
