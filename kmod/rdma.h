@@ -34,8 +34,6 @@
 #define MEMX_RDMA_FRAME_BYTES RMAP_WHOLE_PAGE_MTU
 /* Frames of a session that belong to no request of the disk. */
 #define MEMX_RDMA_SPARE_FRAMES 16
-/* How long one step of the way to a connection and its window may take. */
-#define MEMX_RDMA_STEP (2 * HZ)
 
 struct memx_rdma_push;
 
@@ -95,14 +93,12 @@ struct memx_rdma_receive {
 
 /**
  * struct memx_rdma_window - the server's memory, as far as we may reach it
- * @is_answered: the server has said whether we may
  * @epoch: of the session that it is for; written last
  * @address: where slot 0 is
  * @slots: how many there are
  * @key: the remote key
  */
 struct memx_rdma_window {
-	bool is_answered;
 	u32 epoch;
 	u64 address;
 	u64 slots;
@@ -140,7 +136,8 @@ struct memx_rdma_window {
  * @is_broken: of no use any more; set once
  * @is_drained: nothing is under way, nor will be
  * @is_removed: the RDMA device is going
- * @is_answered: what the connection manager was asked last has been answered
+ * @is_answered: what the connection manager, or then the server for a window,
+ *	was asked last has been answered
  * @answer: 0 or why not
  * @hello: what the server has said of itself
  * @window: the server's memory, if it lets us reach it
@@ -200,6 +197,9 @@ int memx_rdma_connect(struct memx_device *dev, bool interruptible);
 void memx_rdma_disconnect(struct memx_device *dev);
 void memx_rdma_end(struct memx_rdma *rdma);
 void memx_rdma_break(struct memx_rdma *rdma, const char *why);
+void memx_rdma_ask(struct memx_rdma *rdma);
+void memx_rdma_answer(struct memx_rdma *rdma, int answer);
+int memx_rdma_wait(struct memx_rdma *rdma, bool interruptible);
 
 /* rdma_frames.c */
 int memx_rdma_frames_create(struct memx_rdma *rdma);

@@ -35,7 +35,8 @@
 
 #include "rdma.h"
 
-/* How long the server is looked for, and then a route to it. */
+/* How long one step may take. */
+#define MEMX_RDMA_STEP (2 * HZ)
 #define MEMX_RDMA_STEP_MS 1000
 /*
  * 4.096 µs << 16 without an acknowledgement, and the device sends again: lost
@@ -65,7 +66,14 @@ void memx_rdma_break(struct memx_rdma *rdma, const char *why)
 	wake_up(&rdma->dev->wait);
 }
 
-static void memx_rdma_answer(struct memx_rdma *rdma, int answer)
+/**
+ * memx_rdma_answer - what memx_rdma_wait() waits for
+ * @rdma: the connection
+ * @answer: 0 or why not
+ *
+ * Any context but hard interrupts.
+ */
+void memx_rdma_answer(struct memx_rdma *rdma, int answer)
 {
 	rdma->answer = answer;
 	/* Pairs with memx_rdma_wait(). */
@@ -158,8 +166,14 @@ static bool memx_rdma_is_over(struct memx_rdma *rdma, bool interruptible)
 		READ_ONCE(rdma->dev->state) == MEMX_DETACHING);
 }
 
-/* Wait for the connection manager's answer to what it has just been asked. */
-static int memx_rdma_wait(struct memx_rdma *rdma, bool interruptible)
+/**
+ * memx_rdma_wait - wait for the answer to what has been asked
+ * @rdma: the connection
+ * @interruptible: a signal ends the wait; else the detaching of the device does
+ *
+ * Return: the answer; -EINTR; -ENETDOWN when the connection has ended; -ETIMEDOUT.
+ */
+int memx_rdma_wait(struct memx_rdma *rdma, bool interruptible)
 {
 	long left;
 
@@ -177,7 +191,12 @@ static int memx_rdma_wait(struct memx_rdma *rdma, bool interruptible)
 	return rdma->answer;
 }
 
-static void memx_rdma_ask(struct memx_rdma *rdma)
+/**
+ * memx_rdma_ask - the connection manager is about to be asked for something, or
+ *	the server for a window
+ * @rdma: the connection
+ */
+void memx_rdma_ask(struct memx_rdma *rdma)
 {
 	rdma->is_answered = false;
 }
@@ -410,7 +429,7 @@ static int memx_rdma_open(struct memx_rdma *rdma, bool interruptible)
 		return PTR_ERR(id);
 	rdma->id = id;
 	rdma->epoch = rdma->dev->epoch;
-	rdma->window = (struct memx_rdma_window){};
+	rdma->window.epoch = 0;
 	rdma->is_drained = false;
 	rdma->is_removed = false;
 	WRITE_ONCE(rdma->is_broken, false);

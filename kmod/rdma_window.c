@@ -39,38 +39,11 @@ void memx_rdma_opened(struct memx_device *dev)
 	struct memx_rdma *rdma = memx_rdma_of(dev);
 
 	memx_rdma_reserve_keep(rdma);
-	if (!memx_rdma_may_read(rdma) ||
-	    !memx_rdma_send_alone(dev, dev->epoch, &hdr, NULL))
+	if (!memx_rdma_may_read(rdma))
 		return;
-	/* Pairs with memx_rdma_window(). */
-	wait_event_timeout(dev->wait,
-			   smp_load_acquire(&rdma->window.is_answered) ||
-			   READ_ONCE(rdma->is_broken), MEMX_RDMA_STEP);
-}
-
-static void memx_rdma_window_take(struct memx_device *dev,
-				  const struct memx_session *session,
-				  const struct rmap_hdr *hdr,
-				  struct sk_buff *skb, unsigned int offset)
-{
-	struct memx_rdma_window *window = &memx_rdma_of(dev)->window;
-	struct rmap_window granted;
-
-	/* Without one, messages serve. */
-	if (hdr->status != RMAP_OK)
-		return;
-	if (window->epoch == session->epoch ||
-	    le16_to_cpu(hdr->length) != RMAP_WINDOW_BYTES ||
-	    skb_copy_bits(skb, offset, &granted, sizeof(granted)) ||
-	    le64_to_cpu(granted.slots) > RMAP_MAX_SLOTS) {
-		memx_count(dev, MEMX_BAD_FRAMES);
-		return;
-	}
-	window->address = le64_to_cpu(granted.address);
-	window->slots = le64_to_cpu(granted.slots);
-	window->key = le32_to_cpu(granted.key);
-	/* Pairs with memx_rdma_move(). */
-	smp_store_release(&window->epoch, session->epoch);
+	memx_rdma_ask(rdma);
+	if (memx_rdma_send_alone(dev, dev->epoch, &hdr, NULL))
+		memx_rdma_wait(rdma, false);
 }
 
 /**
@@ -86,11 +59,25 @@ void memx_rdma_window(struct memx_device *dev, struct memx_session *session,
 		      unsigned int offset)
 {
 	struct memx_rdma_window *window = &memx_rdma_of(dev)->window;
+	struct rmap_window granted;
 
-	memx_rdma_window_take(dev, session, hdr, skb, offset);
-	/* Pairs with memx_rdma_opened(). */
-	smp_store_release(&window->is_answered, true);
-	wake_up(&dev->wait);
+	/* Without one, messages serve. */
+	if (hdr->status != RMAP_OK)
+		goto out;
+	if (window->epoch == session->epoch ||
+	    le16_to_cpu(hdr->length) != RMAP_WINDOW_BYTES ||
+	    skb_copy_bits(skb, offset, &granted, sizeof(granted)) ||
+	    le64_to_cpu(granted.slots) > RMAP_MAX_SLOTS) {
+		memx_count(dev, MEMX_BAD_FRAMES);
+		return;
+	}
+	window->address = le64_to_cpu(granted.address);
+	window->slots = le64_to_cpu(granted.slots);
+	window->key = le32_to_cpu(granted.key);
+	/* Pairs with memx_rdma_move(). */
+	smp_store_release(&window->epoch, session->epoch);
+out:
+	memx_rdma_answer(memx_rdma_of(dev), 0);
 }
 
 /**
