@@ -119,6 +119,10 @@ struct Attach: ParsableCommand {
     help: "With --pseudo and --swap: leave it to the kernel how pages age.")
   var keepAging = false
 
+  @Flag(
+    help: "With --pseudo and --swap: leave it to the kernel how much is read from swap at a time.")
+  var keepReadahead = false
+
   @OptionGroup var output: Output
 
   func validate() throws {
@@ -156,8 +160,8 @@ struct Attach: ParsableCommand {
       throw ValidationError(
         "--priority, --discard and --keep-min-free say how to swap; give --swap with them")
     }
-    if keepAging, !swap || !pseudo {
-      throw ValidationError("--keep-aging goes with --pseudo and --swap")
+    if keepAging || keepReadahead, !swap || !pseudo {
+      throw ValidationError("--keep-aging and --keep-readahead go with --pseudo and --swap")
     }
   }
 
@@ -187,6 +191,12 @@ struct Attach: ParsableCommand {
       if swap, pseudo, !keepAging, try PageAging.useGenerations(files) {
         printLine(
           "memxctl: pages age in generations from now on (lru_gen), for a better LRU order",
+          to: STDERR_FILENO)
+      }
+      if swap, pseudo, !keepReadahead, let former = try SwapReadahead.turnOff(files) {
+        printLine(
+          "memxctl: pages are read from swap one at a time from now on, not \(former)"
+            + " (vm.page-cluster): they are in memory, and after a migration the server pushes them",
           to: STDERR_FILENO)
       }
       let device = try request.attach(files, swap: options, MachineSwapTools())

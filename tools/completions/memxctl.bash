@@ -186,7 +186,7 @@ _memxctl() {
 
 _memxctl_attach() {
     repeating_flags=()
-    non_repeating_flags=(--pseudo --swap --discard --keep-min-free --keep-aging --json -h --help)
+    non_repeating_flags=(--pseudo --swap --discard --keep-min-free --keep-aging --keep-readahead --json -h --help)
     repeating_options=()
     non_repeating_options=(--link --device --ib-port --gid-index --region --server --token --token-file --size --timeout --queue-depth --mtu --priority)
     __memxctl_offer_flags_options 0

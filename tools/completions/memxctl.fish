@@ -23,7 +23,7 @@ function __memxctl_parse_tokens -S
         __memxctl_parse_subcommand 0 'h/help'
         switch $unparsed_tokens[1]
         case 'attach'
-            __memxctl_parse_subcommand 0 'link=' 'device=' 'ib-port=' 'gid-index=' 'region=' 'pseudo' 'server=' 'token=' 'token-file=' 'size=' 'timeout=' 'queue-depth=' 'mtu=' 'swap' 'priority=' 'discard' 'keep-min-free' 'keep-aging' 'json' 'h/help'
+            __memxctl_parse_subcommand 0 'link=' 'device=' 'ib-port=' 'gid-index=' 'region=' 'pseudo' 'server=' 'token=' 'token-file=' 'size=' 'timeout=' 'queue-depth=' 'mtu=' 'swap' 'priority=' 'discard' 'keep-min-free' 'keep-aging' 'keep-readahead' 'json' 'h/help'
         case 'detach'
             __memxctl_parse_subcommand 1 'swapoff' 'force' 'json' 'h/help'
         case 'status'
@@ -115,6 +115,7 @@ complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_flags_or_option
 complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_flags_or_options "memxctl attach" discard' -l 'discard' -d 'With --swap: discard freed swap slots, which frees their memory on the server.'
 complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_flags_or_options "memxctl attach" keep-min-free' -l 'keep-min-free' -d 'With --swap: leave vm.min_free_kbytes as it is, even if it is too low for the network.'
 complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_flags_or_options "memxctl attach" keep-aging' -l 'keep-aging' -d 'With --pseudo and --swap: leave it to the kernel how pages age.'
+complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_flags_or_options "memxctl attach" keep-readahead' -l 'keep-readahead' -d 'With --pseudo and --swap: leave it to the kernel how much is read from swap at a time.'
 complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_flags_or_options "memxctl attach" json' -l 'json' -d 'Print one JSON object a line, failures included.'
 complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_flags_or_options "memxctl attach" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'memxctl' -n '__memxctl_should_offer_completions_for_positional "memxctl detach" -eq 1' -fka '(ls -d /dev/memx* 2>/dev/null)'
