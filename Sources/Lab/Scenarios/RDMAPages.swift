@@ -75,6 +75,9 @@ extension Scenario {
       let before = try await server.idleStatus().links[0]
       let refused = try await pair.client.run("memx-bench refusals \(rdma) --region c")
       await findings.expect(refused.contains("another version of RMAP"), "refusals: \(refused)")
+      // The last that is refused has no session, whose end would have the engine tell its counters.
+      try await server.until(
+        metric: "memx_link_connections_refused_total", "n > \(before.connections_refused)")
       let after = try await server.idleStatus().links[0]
       // One that comes over a connection which has just ended counts too.
       await findings.expect(
