@@ -5,7 +5,7 @@ import Console
 ///
 /// That spares seeks, and round trips to a server that sends nothing unasked. A pseudo-paging device's pages are in this
 /// machine's memory until it has moved, and from then on the server pushes what is likely next: readahead would
-/// ask for pages that come anyway, and while a guest pages out it reads back what nobody uses.
+/// ask for pages that come anyway, and while a guest pages out it would read back pages that nobody asked for.
 public enum SwapReadahead {
   /// Has the kernel read one page at a time.
   ///

@@ -38,6 +38,8 @@ extension Scenario {
       if overRDMA { configuration.kernelWords.append(XenGuest.Configuration.rdma) }
       let guest = try await bed.guest(configuration, on: source)
       try await guest.pseudoPaging(link: overRDMA ? "rdma:" : "eth0")
+      let cluster = try await guest.run("cat /proc/sys/vm/page-cluster")
+      await findings.expect(cluster == "0", "vm.page-cluster is \(cluster) after attach, not 0")
       let memory_kib = try await guest.memory_kib()
       bed.progress.note("quicksort, a heartbeat and a server in the guest: starting")
       let programs = try await MovedPrograms.start(on: guest, of: bed)
