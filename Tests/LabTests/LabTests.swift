@@ -35,12 +35,11 @@ struct LabTests {
       on: .v6_12,
       .attach, .badDays, .pullBack, .xenPostCopy, .xenBadDays, .xenExchange, .rdmaPages,
       .rdmaBadDays, .rdmaSwap)
-    + plays(on: .v6_1, .xenPostCopy, .rdmaPages)
+    + plays(on: .v6_1, .xenPostCopy, .rdmaPages, .rdmaSwap)
 
   /// What may have no time on a slow day, the most telling first.
   static let inTime =
-    plays(on: .v6_1, .rdmaSwap)
-    + plays(on: .v6_12, .rdmaSwapBadDays)
+    plays(on: .v6_12, .rdmaSwapBadDays)
     + plays(on: .v6_1, .xenRefusals, .attach, .xenExchange)
     + plays(
       on: .v6_12,
