@@ -163,7 +163,9 @@ public struct EthernetLink: ~Copyable {
   /// - Parameters:
   ///   - timeout_ns: `.max` for ever; as fine as the thread's timer slack allows.
   ///   - wake: a descriptor that ends the wait; -1 for none.
-  public func wait(timeout_ns: UInt64, wake: Int32 = -1) {
+  /// - Returns: whether `wake` is readable.
+  @discardableResult
+  public func wait(timeout_ns: UInt64, wake: Int32 = -1) -> Bool {
     var descriptors = (
       pollfd(fd: packet.pointee.fd, events: Int16(POLLIN), revents: 0),
       pollfd(fd: wake, events: Int16(POLLIN), revents: 0)
@@ -173,6 +175,7 @@ public struct EthernetLink: ~Copyable {
       _ = memx_poll(polled, 2, timeout_ns)
       takeError(polled.pointee.revents)
     }
+    return descriptors.1.revents != 0
   }
 
   /// Clears the error that `poll` reports of `fileDescriptor`: left where it is, it would end every wait at once.

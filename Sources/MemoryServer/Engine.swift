@@ -33,30 +33,78 @@ public struct EngineReport: Sendable {
 
 /// One link's thread: takes frames in, has the sessions answer them, sends the answers.
 protocol Engine: Sendable {
-  /// What it has done, as it last published it.
-  var current: EngineReport { get }
-  /// Has the thread end; it closes its sessions first.
-  func stop()
-  /// Has the thread look at once whether a region is to be given back.
-  func wake()
-  /// The thread's work. Returns when `stop` was called.
+  /// By which other threads stop and wake it, and see what it has done.
+  var control: EngineControl { get }
+  /// The thread's work. Returns when ``EngineControl/stop()`` was called.
   ///
   /// - Parameter ready: called once when frames are being answered.
   /// - Throws: why the link cannot be used now, at the start.
   func run(ready: () -> Void) throws
 }
 
-/// Settings of an engine.
-struct EngineOptions: Sendable {
-  var ringFrames = 4096
-  var busyPoll_us: UInt64 = 50
-  var maxSessions = 64
-  var sessionTimeout_ms: UInt32 = 30_000
+extension Engine {
+  /// Frames answered before the answers are sent: enough to share system calls, few enough that the
+  /// first does not wait long.
+  static var batch: Int { 16 }
+  /// How often at most is done what has to be done now and then.
+  static var tick_ns: UInt64 { 50_000_000 }
+  /// A shorter wait for the next push is not worth a sleep.
+  static var leastSleep_ns: UInt64 { 20_000 }
+}
+
+/// What an engine serves, and how.
+struct EngineSetup: Sendable {
+  /// By which a region knows the engine that has it; 1 at least.
+  var number: Int
+  /// Those in the arena.
+  var regions: [Region]
+  /// Those that come and go.
+  var seats: RegionSeats
+  var ringFrames: Int
+  var busyPoll_us: UInt64
+  var maxSessions: Int
+  var sessionTimeout_ms: UInt32
+  var logger: Logger
+}
+
+extension EngineReport {
+  /// Takes over what sessions and post-copies have come to.
+  mutating func note(
+    _ core: inout ServerCore<RegionTable>, now_ns: UInt64, logger: Logger
+  ) {
+    sessions = core.sessions(now_ns: now_ns)
+    transfers = core.transfers()
+    core.store.publish(transfers)
+    if let ended = core.takeEndedTransfer() {
+      endedTransfers += 1
+      logger.note(ended, link: link)
+    }
+  }
+
+  /// Notes whether the link is up, and says so when that has changed.
+  ///
+  /// - Parameter isUp: nil when it is gone.
+  mutating func note(isUp: Bool?, logger: Logger) {
+    if let isUp, isUp != self.isUp {
+      logger.notice(isUp ? "link is up" : "link is down", metadata: ["link": "\(link)"])
+    }
+    self.isUp = isUp ?? false
+  }
+
+  /// Takes what a link and its sessions have counted, and what those before them had.
+  mutating func count(
+    sent: SendCounters, refused: RefusalCounters = RefusalCounters(), done: ServerCounters,
+    after former: EngineReport
+  ) {
+    sender = former.sender + sent
+    refusals = former.refusals + refused
+    counters = former.counters + done
+  }
 }
 
 extension Logger {
   /// Says how a post-copy went.
-  func note(_ transfer: TransferReport, link: String) {
+  fileprivate func note(_ transfer: TransferReport, link: String) {
     notice(
       "post-copy has ended",
       metadata: [

@@ -121,19 +121,14 @@ public final class MemoryServer: Sendable {
     arena.beginUse()
     seats = RegionSeats(count: configuration.foreignRegions)
     let (regions, seats) = (regions, seats)
-    let options = EngineOptions(
-      ringFrames: configuration.ringFrames, busyPoll_us: configuration.busyPoll_us,
-      maxSessions: configuration.maxSessions, sessionTimeout_ms: configuration.sessionTimeout_ms)
     engines = try configuration.links.enumerated().map { index, link in
-      switch try ServerConfiguration.name(link) {
-      case .ethernet(let name):
-        try EthernetEngine(
-          link: name, number: index + 1, regions: regions, seats: seats, options: options,
-          logger: logger)
-      case .rdma(let address):
-        try VerbsEngine(
-          link: address, number: index + 1, regions: regions, seats: seats, options: options,
-          logger: logger)
+      let setup = EngineSetup(
+        number: index + 1, regions: regions, seats: seats, ringFrames: configuration.ringFrames,
+        busyPoll_us: configuration.busyPoll_us, maxSessions: configuration.maxSessions,
+        sessionTimeout_ms: configuration.sessionTimeout_ms, logger: logger)
+      return switch try ServerConfiguration.name(link) {
+      case .ethernet(let name): try EthernetEngine(link: name, setup)
+      case .rdma(let address): try VerbsEngine(link: address, setup)
       }
     }
   }
@@ -164,7 +159,7 @@ public final class MemoryServer: Sendable {
 
   /// Ends the engines and waits for them; an arena in files is then whole and says so.
   public func stop() {
-    for engine in engines { engine.stop() }
+    for engine in engines { engine.control.stop() }
     let started = threads.withLock { threads in
       defer { threads.removeAll() }
       return threads
@@ -176,7 +171,7 @@ public final class MemoryServer: Sendable {
 
   /// Address of the first Ethernet interface that it serves on; nil until that is known.
   public var ethernetAddress: String? {
-    engines.lazy.compactMap { $0 as? EthernetEngine }.first.map(\.current.address)
+    engines.lazy.compactMap { $0 as? EthernetEngine }.first.map(\.control.current.address)
       .flatMap { $0.isEmpty ? nil : $0 }
   }
 
@@ -188,7 +183,7 @@ public final class MemoryServer: Sendable {
   }
 
   /// What each engine has done.
-  public var engineReports: [EngineReport] { engines.map(\.current) }
+  public var engineReports: [EngineReport] { engines.map { $0.control.current } }
 
   /// How full each region is: in the configuration's order, then those that come and go.
   public var regionReports: [RegionReport] {
@@ -234,7 +229,7 @@ public final class MemoryServer: Sendable {
   /// - Returns: false while a reply may still point to a frame: call again a moment later.
   public func withdraw(_ foreign: ForeignRegion) -> Bool {
     guard foreign.region.withdraw() else {
-      for engine in engines { engine.wake() }
+      for engine in engines { engine.control.wake() }
       return false
     }
     seats.remove(foreign.region)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import MemoryServer
 import RMAP
 import TestSupport
@@ -126,6 +127,21 @@ import Testing
     let region = try bed.serve("guest", slots: 10, used: [1])
     #expect(bed.server.withdraw(region))
     #expect(bed.server.regionReports.map(\.domain) == [nil])
+  }
+
+  @Test func theEngineSleepsAgainAfterARegionWasTakenFromASession() throws {
+    let bed = try ForeignBed()
+    let region = try bed.serve("guest", slots: 10, used: [1])
+    let client = try bed.client("guest")
+    #expect(client.attach() == .live)
+    bed.withdraw(region)
+    let before = bed.server.engineReports[0]
+    let start = ContinuousClock.now
+    usleep(1_500_000)
+    let cpu_us = bed.server.engineReports[0].cpu_us - before.cpu_us
+    // An engine that something keeps from sleeping uses all of a core, or what others leave of it.
+    let elapsed = ContinuousClock.now - start
+    #expect(.microseconds(Int64(cpu_us)) < elapsed / 10, "\(cpu_us) us in \(elapsed)")
   }
 
   @Test func namesAndSeatsAreLimited() throws {

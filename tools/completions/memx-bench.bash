@@ -306,13 +306,13 @@ _memx-bench_postcopy() {
         __memx-bench_add_completions -o plusdirs -fX '!*.@(trace)'
         return
         ;;
+    '--strategy')
+        return
+        ;;
     '--processes')
         return
         ;;
     '--memory')
-        return
-        ;;
-    '--strategy')
         return
         ;;
     '--order')
@@ -363,6 +363,9 @@ _memx-bench_simulate() {
         __memx-bench_add_completions -o plusdirs -fX '!*.@(trace)'
         return
         ;;
+    '--strategy')
+        return
+        ;;
     '--processes')
         return
         ;;
@@ -370,9 +373,6 @@ _memx-bench_simulate() {
         return
         ;;
     '--guests')
-        return
-        ;;
-    '--strategy')
         return
         ;;
     '--order')

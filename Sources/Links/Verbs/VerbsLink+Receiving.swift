@@ -66,10 +66,14 @@ extension VerbsLink {
   ///   - timeout_ns: `.max` for ever.
   ///   - wake: a descriptor that ends the wait; -1 for none.
   ///   - forSends: also until something that was sent is acknowledged.
-  public mutating func wait(timeout_ns: UInt64, wake: Int32 = -1, forSends: Bool = false) {
+  /// - Returns: whether `wake` is readable; false also when there was nothing to wait for.
+  @discardableResult
+  public mutating func wait(
+    timeout_ns: UInt64, wake: Int32 = -1, forSends: Bool = false
+  ) -> Bool {
     memx_verbs_arm(verbs, forSends)
     // What came before the queue was armed wakes nobody.
-    if fill() || forSends && takeSends() > 0 { return }
+    if fill() || forSends && takeSends() > 0 { return false }
     var descriptors = (
       pollfd(fd: memx_verbs_completion_fd(verbs), events: Int16(POLLIN), revents: 0),
       pollfd(fd: memx_verbs_event_fd(verbs), events: Int16(POLLIN), revents: 0),
@@ -79,5 +83,6 @@ extension VerbsLink {
       _ = memx_poll(bytes.baseAddress!.assumingMemoryBound(to: pollfd.self), 3, timeout_ns)
     }
     memx_verbs_disarm(verbs)
+    return descriptors.2.revents != 0
   }
 }

@@ -8,8 +8,6 @@ import Processes
 import RMAP
 import Workloads
 
-extension MovableKind: ExpressibleByArgument {}
-
 struct Postcopy: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Moves running programs by post-copy, and compares prepaging strategies.",
@@ -26,19 +24,7 @@ struct Postcopy: ParsableCommand {
       failed; 64 wrong command line.
       """)
 
-  /// The strategies of the paper's Figure 17, the one without a push, and our own.
-  static let everyStrategy = [
-    "demand-only", "push", "bubble-forward", "bubble-dual", "bubble-forward-multi",
-    "bubble-dual-multi", "streams",
-  ].flatMap { [$0, $0 + "+lru"] }.filter { $0 != "demand-only+lru" }
-
-  @Option(help: "What to run.")
-  var workload: MovableKind = .sequentialRead
-
-  @Option(
-    help: ArgumentHelp("The recorded program that the workload trace replays.", valueName: "file"),
-    completion: .file(extensions: ["trace"]))
-  var trace: String?
+  @OptionGroup var comparison: Comparison
 
   @Option(help: ArgumentHelp("Processes that share the memory, 1 to 512.", valueName: "n"))
   var processes = 1
@@ -49,13 +35,6 @@ struct Postcopy: ParsableCommand {
         + "A trace brings its own.", valueName: "size"),
     transform: ByteSize.init(parsing:))
   var memory = ByteSize(bytes: 64 << 20)
-
-  @Option(
-    parsing: .upToNextOption,
-    help: ArgumentHelp(
-      "Which page goes next; several may be given. By default all of the paper's, each also with the "
-        + "LRU order, and streams.", valueName: "name"))
-  var strategy: [String] = Postcopy.everyStrategy
 
   @Option(
     help: ArgumentHelp(
@@ -111,15 +90,7 @@ struct Postcopy: ParsableCommand {
         "--memory \(memory) for \(processes) processes is not allowed; give 64K at least for each,"
           + " and 16G at most")
     }
-    guard (trace != nil) == (workload == .trace) else {
-      throw ValidationError("--trace goes with --workload trace, and the other way round")
-    }
-    for name in strategy where Strategy(name) == nil {
-      throw ValidationError("--strategy \(name) is unknown: \(Strategy.help)")
-    }
-    guard !strategy.isEmpty, !rateMbS.isEmpty else {
-      throw ValidationError("--strategy and --rate-mb-s need a value each")
-    }
+    guard !rateMbS.isEmpty else { throw ValidationError("--rate-mb-s needs a value") }
     for rate in rateMbS where !(0...12_500).contains(rate) {
       throw ValidationError("--rate-mb-s \(rate) is not allowed; give 0 to 12500")
     }
@@ -146,21 +117,21 @@ struct Postcopy: ParsableCommand {
 
   /// What the figures go by: sorts and others in several processes by their number.
   private var name: String {
-    var name = workload.rawValue
-    if let trace {
+    var name = comparison.workload.rawValue
+    if let trace = comparison.trace {
       name = String(trace.split(separator: "/").last ?? "trace")
       if name.hasSuffix(".trace") { name.removeLast(6) }
     }
-    return workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name
+    return comparison.workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name
   }
 
   private func measure() throws {
     let source = PostcopySource(
-      kind: workload,
+      kind: comparison.workload,
       parameters: MovableParameters(
         pages: Int(memory.bytes) / processes / pageBytes, seed: seed, rounds: rounds,
         spin: Spin.iterations(us: workUs)),
-      processes: processes, trace: try trace.map(readTrace), stopAt: stopAt)
+      processes: processes, trace: try comparison.trace.map(readTrace), stopAt: stopAt)
     let pages = try source.pages() * processes
     let figures = MemoryFigures.current
     if let why = Self.refusal(pages: pages, availableBytes: figures.availableBytes) {
@@ -169,7 +140,7 @@ struct Postcopy: ParsableCommand {
     let bed = try PostcopyBed(mtu: mtu, pages: pages)
     let stopped = try fill(source, pages: pages)
     try bed.checkServer()
-    try compare(PostcopyRun(stopped: stopped, tracePath: trace, timeout_s: timeout), bed)
+    try compare(PostcopyRun(stopped: stopped, tracePath: comparison.trace, timeout_s: timeout), bed)
   }
 
   /// Why a region of so many pages does not fit, nil when it does: the source's copy, another for what is
@@ -189,7 +160,7 @@ struct Postcopy: ParsableCommand {
     bar.show(0)
     var stopped = try source.run(
       in: memory.base,
-      wantsOrder: order == .lru && strategy.contains { Strategy($0)!.usesOrder }
+      wantsOrder: order == .lru && comparison.usesOrder
     ) { bar.show(Double($0) / Double(processes)) }
     var client = RmapClient(
       try EthernetPort(PostcopyBed.fillEnd, mtu: 0), link: PostcopyBed.fillEnd, queueDepth: 128,
@@ -214,7 +185,7 @@ struct Postcopy: ParsableCommand {
 
   /// Has all strategies at all rates, and runs that stay, take turns, and prints what they come to.
   private func compare(_ run: PostcopyRun, _ bed: PostcopyBed) throws {
-    let cases = rateMbS.flatMap { rate in strategy.map { (rate: rate, name: $0) } }
+    let cases = rateMbS.flatMap { rate in comparison.strategy.map { (rate: rate, name: $0) } }
     var moves = [[PostcopyFigures]](repeating: [], count: cases.count)
     var stays_ns: [UInt64] = []
     let told = try order == .lru ? run.stopped.order : recordTouches(run, bed)

@@ -21,19 +21,7 @@ struct Simulate: ParsableCommand {
       the same; of the others each guest has its own, from its own seed.
       """)
 
-  /// The strategies of the paper's Figure 17, the one without a push, and our own.
-  static let everyStrategy = [
-    "demand-only", "push", "bubble-forward", "bubble-dual", "bubble-forward-multi",
-    "bubble-dual-multi", "streams",
-  ].flatMap { [$0, $0 + "+lru"] }.filter { $0 != "demand-only+lru" }
-
-  @Option(help: "What guests run.")
-  var workload: MovableKind = .sequentialRead
-
-  @Option(
-    help: ArgumentHelp("The recorded program that the workload trace replays.", valueName: "file"),
-    completion: .file(extensions: ["trace"]))
-  var trace: String?
+  @OptionGroup var comparison: Comparison
 
   @Option(
     help: ArgumentHelp("Programs in each guest, which share its memory: 1 to 512.", valueName: "n"))
@@ -48,13 +36,6 @@ struct Simulate: ParsableCommand {
 
   @Option(help: ArgumentHelp("Guests that moved at the same moment, 1 to 4096.", valueName: "n"))
   var guests = 1
-
-  @Option(
-    parsing: .upToNextOption,
-    help: ArgumentHelp(
-      "Which page goes next; several may be given. By default all of the paper's, each also with the "
-        + "LRU order, and streams.", valueName: "name"))
-  var strategy: [String] = Simulate.everyStrategy
 
   @Option(
     help: ArgumentHelp(
@@ -130,21 +111,14 @@ struct Simulate: ParsableCommand {
     guard memory.bytes * UInt64(guests) <= 1 << 42 else {
       throw ValidationError("--guests \(guests) of \(memory) are more than 4T together")
     }
-    guard (trace != nil) == (workload == .trace) else {
-      throw ValidationError("--trace goes with --workload trace, and the other way round")
-    }
-    for name in strategy where Strategy(name) == nil {
-      throw ValidationError("--strategy \(name) is unknown: \(Strategy.help)")
-    }
-    guard !strategy.isEmpty, !rateMbS.isEmpty else {
-      throw ValidationError("--strategy and --rate-mb-s need a value each")
-    }
+    guard !rateMbS.isEmpty else { throw ValidationError("--rate-mb-s needs a value") }
     if memory.bytes > 16 << 30 {
-      if let name = strategy.first(where: { Strategy($0)!.usesOrder }) {
+      if let name = comparison.strategy.first(where: { Strategy($0)!.usesOrder }) {
         throw ValidationError("--strategy \(name) needs --memory of 16G at most")
       }
-      if [.quicksort, .hash, .chase].contains(workload) {
-        throw ValidationError("--workload \(workload.rawValue) needs --memory of 16G at most")
+      if [.quicksort, .hash, .chase].contains(comparison.workload) {
+        throw ValidationError(
+          "--workload \(comparison.workload.rawValue) needs --memory of 16G at most")
       }
     }
     for rate in rateMbS where !(1...12_500).contains(rate) {
@@ -174,7 +148,7 @@ struct Simulate: ParsableCommand {
     let bed = try SimulationBed(self)
     var table = SimulateReport.columns
     for rate in rateMbS {
-      for name in strategy {
+      for name in comparison.strategy {
         let report = bed.run(Strategy(name)!, rate_mb_s: rate)
         if json { printLine(report.json) } else { table.add(report.row) }
         if let failure = report.failure {

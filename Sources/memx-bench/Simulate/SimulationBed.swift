@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import Console
-import Glibc
 import Prepaging
 import RMAP
 import Simulation
@@ -19,12 +18,12 @@ struct SimulationBed {
 
   init(_ options: Simulate) throws {
     self.options = options
-    let trace = try options.trace.map(Self.readTrace)
+    let trace = try options.comparison.trace.map(readTrace)
     let share = Int(options.memory.bytes / UInt64(Wire.pageBytes)) / options.processes
-    let wantsOrder = options.strategy.contains { Strategy($0)!.usesOrder }
+    let wantsOrder = options.comparison.usesOrder
     let isAged = wantsOrder && options.order == .lru
     let work_ns = options.stepUs * 1000 / (trace == nil ? 1 : 3000)
-    let isShared = [.quicksort, .hash, .chase, .trace].contains(options.workload)
+    let isShared = [.quicksort, .hash, .chase, .trace].contains(options.comparison.workload)
     var made: [Program] = []
     var slots = 0
     for guest in 0..<options.guests {
@@ -34,7 +33,7 @@ struct SimulationBed {
       }
       let moved = try (0..<options.processes).map { process in
         try MovedProgram(
-          options.workload,
+          options.comparison.workload,
           MovableParameters(
             pages: share, seed: options.seed &+ UInt64(guest * options.processes + process),
             rounds: options.rounds), trace: trace, stopAt: options.stopAt, isAged: isAged)
@@ -129,36 +128,13 @@ struct SimulationBed {
     let found = simulation.run()
     let wall = ContinuousClock.now - start
     let processes = options.processes
-    let name = options.workload.rawValue
+    let workload = options.comparison.workload
+    let name = workload.rawValue
     return SimulateReport(
       strategy: strategy.description, order: options.order,
-      workload: options.workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name,
+      workload: workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name,
       rate_mb_s: rate_mb_s, guests: options.guests, slots: slots, found: found,
       undisturbed_ns: undisturbed_ns,
       wall_ms: Double(wall.components.seconds) * 1000 + Double(wall.components.attoseconds) / 1e15)
   }
-
-  private static func readTrace(_ path: String) throws -> PageTrace {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw SimulateFailure("\(path): \(SystemError())") }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 20)
-    while bytes.count <= PageTrace.bytesMax {
-      let count = read(descriptor, &chunk, chunk.count)
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw SimulateFailure("\(path): \(SystemError())")
-      }
-      if count == 0 { break }
-      bytes += chunk[..<count]
-    }
-    do { return try PageTrace(bytes) } catch { throw SimulateFailure("\(path): \(error)") }
-  }
-}
-
-/// Why there is nothing to simulate.
-struct SimulateFailure: Error, CustomStringConvertible {
-  var description: String
-  init(_ description: String) { self.description = description }
 }
