@@ -38,7 +38,8 @@ struct Sweep: Sendable {
       echo 1<> \(Self.input)
       while pidof sweep > /dev/null; do usleep 50000; done
       """, timeout: timeout)
-    do { return try Self.longest_us(try await lastLine()) } catch {
+    let line = try await lastLine()
+    do { return try Self.longest_us(line) } catch {
       let log = try await guest.run("dmesg")
       throw LabError("\(error); its kernel's log ended with:\n" + KernelLog.end(of: log))
     }

@@ -40,7 +40,7 @@ actor XenMover {
   private func measured(_ move: XenMove, by system: XenMoveSystem) async throws -> Moved {
     let guest = try await guest(memory_mib: move.memory_mib)
     let source = hosts[place]
-    // Each time: Linux 6.12 has 1 to 2 MiB less after every resume (docs/POSTCOPY.md).
+    // Each time: Linux 6.12 has about 1 MiB less after every resume (docs/POSTCOPY.md).
     let available_mib = try await guest.available_kib() >> 10
     let size_mib = move.workingSet.size_mib(of: move.memory_mib, available_mib: available_mib)
     let sweep = try await Sweep.start(on: guest, move.access, size_mib: size_mib, step_us: step_us)
