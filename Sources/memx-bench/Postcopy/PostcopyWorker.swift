@@ -2,7 +2,6 @@
 import ArgumentParser
 import CMemx
 import Console
-import Glibc
 import Processes
 import RMAP
 import RemoteMemory

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Console
 import Prepaging
 import RMAP
 import Simulation
