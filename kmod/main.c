@@ -127,7 +127,7 @@ void memx_devices_freed(void)
 static bool selftest;
 module_param(selftest, bool, 0444);
 MODULE_PARM_DESC(selftest,
-		 "Test the exchange of frames when loaded; loading fails if the test does");
+		 "Test the exchange of frames when loaded; loading fails if the test does. A debug build does so in any Xen PV guest");
 #endif
 
 static int __init memx_init(void)
@@ -135,9 +135,12 @@ static int __init memx_init(void)
 	int ret;
 
 #ifdef CONFIG_XEN_PV
-	ret = selftest ? memx_selftest() : 0;
-	if (ret)
-		return ret;
+	/* A debug build tests wherever there is something to test. */
+	if (selftest || (IS_ENABLED(MEMX_DEBUG) && memx_xen_guest())) {
+		ret = memx_selftest();
+		if (ret)
+			return ret;
+	}
 #endif
 	ret = memx_destroyer_create();
 	if (ret)

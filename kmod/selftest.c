@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A test of xen.c on the machine itself: insmod memx.ko selftest=1.
+ * A test of xen.c on the machine itself: insmod memx.ko selftest=1, or any load
+ * of a debug build (make MEMX_DEBUG=1).
  *
  * Thousands of pages are exchanged, hidden, and given to the hypervisor and got
  * back, in batches of every size, from as many threads as there are CPUs,
