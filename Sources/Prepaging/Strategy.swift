@@ -19,6 +19,9 @@ public struct Strategy: Hashable, Sendable {
   /// Whether the client's LRU order is used.
   public let usesOrder: Bool
 
+  /// Whether the order is to be the one in which the client's threads touched their pages after an earlier move.
+  public var replays: Bool { kind == .replay }
+
   /// Whether anything is pushed at all.
   public var pushes: Bool { kind != .demandOnly }
 

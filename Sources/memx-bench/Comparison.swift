@@ -28,8 +28,22 @@ struct Comparison: ParsableArguments {
         + "LRU order, and streams.", valueName: "name"))
   var strategy: [String] = Comparison.everyStrategy
 
-  /// Whether any of the strategies goes by an order.
-  var usesOrder: Bool { strategy.contains { Strategy($0)!.usesOrder } }
+  @Option(
+    help: ArgumentHelp(
+      "What strategies with +lru are told: lru, in which order the programs had used their pages before they "
+        + "stopped; or touched, in which order each touched its pages after the stop in an earlier move, for which "
+        + "postcopy makes one. [default: touched for replay+lru, lru for the others]",
+      valueName: "what"))
+  var order: ToldOrder?
+
+  /// What a strategy is told; nil when it goes by no order.
+  func told(_ strategy: Strategy) -> ToldOrder? {
+    guard strategy.usesOrder else { return nil }
+    return order ?? (strategy.replays ? .touched : .lru)
+  }
+
+  /// Whether any of the strategies is told this.
+  func tells(_ order: ToldOrder) -> Bool { strategy.contains { told(Strategy($0)!) == order } }
 
   func validate() throws {
     guard (trace != nil) == (workload == .trace) else {

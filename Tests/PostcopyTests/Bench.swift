@@ -42,6 +42,8 @@ struct Figures: Decodable {
   var schema: Int
   var bench: String
   var strategy: String
+  /// nil when the strategy goes by none.
+  var order: String?
   var workload: String
   var rate_mb_s: Int
   var mtu: Int

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Prepaging
 import Testing
 
 @testable import memx_bench
@@ -28,6 +29,17 @@ import Testing
     #expect(result.status == 64)
     #expect(result.err.hasPrefix("Error: "))
     #expect(result.err.contains(reason), "\(result.err)")
+  }
+
+  @Test func aStrategyIsToldTheOrderThatItIsMadeFor() throws {
+    let names = ["push", "push+lru", "replay", "replay+lru"]
+    let told = { (order: [String]) in
+      let comparison = try Comparison.parse(["--strategy"] + names + order)
+      return names.map { comparison.told(Strategy($0)!) }
+    }
+    #expect(try told([]) == [nil, .lru, nil, .touched])
+    #expect(try told(["--order", "lru"]) == [nil, .lru, nil, .lru])
+    #expect(try told(["--order", "touched"]) == [nil, .touched, nil, .touched])
   }
 
   @Test func aTraceThatIsNotThereFails() async throws {

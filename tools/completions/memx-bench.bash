@@ -293,7 +293,7 @@ _memx-bench_postcopy() {
     repeating_flags=()
     non_repeating_flags=(--json -h --help)
     repeating_options=(--strategy --rate-mb-s)
-    non_repeating_options=(--workload --trace --processes --memory --order --mtu --runs --stop-at --rounds --work-us --seed --timeout)
+    non_repeating_options=(--workload --trace --order --processes --memory --mtu --runs --stop-at --rounds --work-us --seed --timeout)
     __memx-bench_offer_flags_options 0
 
     # Offer option value completions
@@ -309,14 +309,14 @@ _memx-bench_postcopy() {
     '--strategy')
         return
         ;;
+    '--order')
+        __memx-bench_add_completions -W 'lru'$'\n''touched'
+        return
+        ;;
     '--processes')
         return
         ;;
     '--memory')
-        return
-        ;;
-    '--order')
-        __memx-bench_add_completions -W 'lru'$'\n''touched'
         return
         ;;
     '--rate-mb-s')
@@ -350,7 +350,7 @@ _memx-bench_simulate() {
     repeating_flags=()
     non_repeating_flags=(--json -h --help)
     repeating_options=(--strategy --rate-mb-s)
-    non_repeating_options=(--workload --trace --processes --memory --guests --order --latency-us --loss --mtu --cores --step-us --stop-at --rounds --seed --until-s)
+    non_repeating_options=(--workload --trace --order --processes --memory --guests --latency-us --loss --mtu --cores --step-us --stop-at --rounds --seed --until-s)
     __memx-bench_offer_flags_options 0
 
     # Offer option value completions
@@ -366,6 +366,10 @@ _memx-bench_simulate() {
     '--strategy')
         return
         ;;
+    '--order')
+        __memx-bench_add_completions -W 'lru'$'\n''touched'
+        return
+        ;;
     '--processes')
         return
         ;;
@@ -373,10 +377,6 @@ _memx-bench_simulate() {
         return
         ;;
     '--guests')
-        return
-        ;;
-    '--order')
-        __memx-bench_add_completions -W 'lru'$'\n''touched'
         return
         ;;
     '--rate-mb-s')

@@ -37,13 +37,6 @@ struct Postcopy: ParsableCommand {
   var memory = ByteSize(bytes: 64 << 20)
 
   @Option(
-    help: ArgumentHelp(
-      "What strategies with +lru are told: lru, in which order the programs had used their pages before they "
-        + "stopped; or touched, in which order each touched its pages after the stop in an earlier move, which is "
-        + "made for that, with demand-only.", valueName: "what"))
-  var order = ToldOrder.lru
-
-  @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "What the link carries, in millions of bytes a second, 0 for no limit; several may be given.",
@@ -160,7 +153,7 @@ struct Postcopy: ParsableCommand {
     bar.show(0)
     var stopped = try source.run(
       in: memory.base,
-      wantsOrder: order == .lru && comparison.usesOrder
+      wantsOrder: comparison.tells(.lru)
     ) { bar.show(Double($0) / Double(processes)) }
     var client = RmapClient(
       try EthernetPort(PostcopyBed.fillEnd, mtu: 0), link: PostcopyBed.fillEnd, queueDepth: 128,
@@ -188,19 +181,24 @@ struct Postcopy: ParsableCommand {
     let cases = rateMbS.flatMap { rate in comparison.strategy.map { (rate: rate, name: $0) } }
     var moves = [[PostcopyFigures]](repeating: [], count: cases.count)
     var stays_ns: [UInt64] = []
-    let told = try order == .lru ? run.stopped.order : recordTouches(run, bed)
+    let touches = try comparison.tells(.touched) ? recordTouches(run, bed) : []
     for round in 1...runs {
       var bar = ProgressBar(label: "\(name) run \(round)/\(runs) without a move")
       stays_ns.append(try run.stay { bar.show($0) })
       bar.finish()
       for (index, (rate, name)) in cases.enumerated() {
         try bed.limit(mb_s: rate)
-        let strategy = Strategy(name)!
+        let order =
+          switch comparison.told(Strategy(name)!) {
+          case nil: [Extent]()
+          case .lru: run.stopped.order
+          case .touched: touches
+          }
         var bar = ProgressBar(
           label: "\(self.name) run \(round)/\(runs) \(name)" + (rate > 0 ? " \(rate) MB/s" : ""))
         moves[index].append(
           try run.move(
-            bed, strategy: name, order: strategy.usesOrder ? told : [],
+            bed, strategy: name, order: order,
             isComplete: name.prefix { $0 != "+" } != "demand-only"
           ) { bar.show($0) })
         bar.finish()
@@ -209,9 +207,8 @@ struct Postcopy: ParsableCommand {
     var table = PostcopyReport.columns
     for (index, (rate, strategy)) in cases.enumerated() {
       let report = PostcopyReport(
-        workload: name, strategy: strategy, order: order, rate_mb_s: rate, mtu: mtu,
-        stopped: run.stopped,
-        runs: moves[index], stays_ns: stays_ns)
+        workload: name, strategy: strategy, order: comparison.told(Strategy(strategy)!),
+        rate_mb_s: rate, mtu: mtu, stopped: run.stopped, runs: moves[index], stays_ns: stays_ns)
       if json { printLine(report.json) } else { table.add(report.row) }
     }
     guard !json else { return }

@@ -5,7 +5,8 @@ import Console
 struct PostcopyReport {
   let workload: String
   let strategy: String
-  let order: ToldOrder
+  /// What the strategy was told; nil when it goes by no order.
+  let order: ToldOrder?
   let rate_mb_s: Int
   let mtu: Int
   let stopped: StoppedPrograms
@@ -60,7 +61,7 @@ struct PostcopyReport {
     var object = JSONLine()
     object.add("bench", "prepaging")
     object.add("strategy", strategy)
-    object.add("order", order.rawValue)
+    if let order { object.add("order", order.rawValue) }
     object.add("workload", workload)
     object.add("rate_mb_s", rate_mb_s)
     object.add("mtu", mtu)

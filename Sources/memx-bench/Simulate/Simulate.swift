@@ -38,13 +38,6 @@ struct Simulate: ParsableCommand {
   var guests = 1
 
   @Option(
-    help: ArgumentHelp(
-      "What strategies with +lru are told: lru, in which order the programs had used their pages before they "
-        + "stopped; or touched, in which order each touches its pages after the stop, as an earlier move would "
-        + "show.", valueName: "what"))
-  var order = ToldOrder.lru
-
-  @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "What the link carries each way, in millions of bytes a second, 1 to 12500; several may be given.",

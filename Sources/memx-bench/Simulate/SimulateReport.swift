@@ -5,7 +5,8 @@ import Simulation
 /// What a strategy came to at a rate. Fields have the names of `memx-bench postcopy`'s.
 struct SimulateReport {
   let strategy: String
-  let order: ToldOrder
+  /// What the strategy was told; nil when it goes by no order.
+  let order: ToldOrder?
   let workload: String
   let rate_mb_s: Int
   let guests: Int
@@ -32,7 +33,7 @@ struct SimulateReport {
     var line = JSONLine()
     line.add("bench", "simulate")
     line.add("strategy", strategy)
-    line.add("order", order.rawValue)
+    if let order { line.add("order", order.rawValue) }
     line.add("workload", workload)
     line.add("rate_mb_s", rate_mb_s)
     line.add("guests", guests)

@@ -8,10 +8,22 @@ import Workloads
 struct SimulationBed {
   private let options: Simulate
   private let slots: Int
-  private let programs: [Program]
+  private let guests: [GuestPrograms]
   private let machine: MachineModel
   /// How long the slowest guest's programs take with all their pages there; nil when that passes the limit.
   private let undisturbed_ns: UInt64?
+
+  /// A guest's programs, and what strategies are told of them.
+  private struct GuestPrograms {
+    let all: Program
+    var orders: [ToldOrder: [Extent]] = [:]
+
+    func told(_ order: ToldOrder?) -> Program {
+      var program = all
+      program.order = order.flatMap { orders[$0] } ?? []
+      return program
+    }
+  }
 
   private var limit_ns: UInt64? { options.untilS.map { UInt64($0 * 1e9) } }
 
@@ -19,13 +31,12 @@ struct SimulationBed {
     self.options = options
     let trace = try options.comparison.trace.map(readTrace)
     let share = Int(options.memory.bytes / UInt64(Wire.pageBytes)) / options.processes
-    let wantsOrder = options.comparison.usesOrder
-    let isAged = wantsOrder && options.order == .lru
+    let isAged = options.comparison.tells(.lru)
     let work_ns = options.stepUs * 1000 / (trace == nil ? 1 : 3000)
     let isShared = [.quicksort, .hash, .chase, .trace].contains(options.comparison.workload)
-    var made: [Program] = []
+    var made: [GuestPrograms] = []
     var slots = 0
-    for guest in 0..<options.guests {
+    for number in 0..<options.guests {
       if isShared, let first = made.first {
         made.append(first)
         continue
@@ -34,25 +45,23 @@ struct SimulationBed {
         try MovedProgram(
           options.comparison.workload,
           MovableParameters(
-            pages: share, seed: options.seed &+ UInt64(guest * options.processes + process),
+            pages: share, seed: options.seed &+ UInt64(number * options.processes + process),
             rounds: options.rounds), trace: trace, stopAt: options.stopAt, isAged: isAged)
       }
       slots = moved.reduce(0) { $0 + $1.pages }
-      var program = Self.program(moved, work_ns: work_ns)
-      if wantsOrder {
-        program.order =
-          options.order == .lru ? Self.lruOrder(moved, pages: slots) : Self.touches(moved)
-      }
-      made.append(program)
+      var guest = GuestPrograms(all: Self.program(moved, work_ns: work_ns))
+      if isAged { guest.orders[.lru] = Self.lruOrder(moved, pages: slots) }
+      if options.comparison.tells(.touched) { guest.orders[.touched] = Self.touches(moved) }
+      made.append(guest)
     }
-    programs = made
+    guests = made
     self.slots = slots
     let machine = MachineModel(cores: options.cores)
     self.machine = machine
     let limit_ns = options.untilS.map { UInt64($0 * 1e9) } ?? .max
     // Guests' programs differ in what they touch, not in how long they take.
     undisturbed_ns = Simulation.undisturbed_ns(
-      made[0], on: machine, slots: UInt64(slots), limit_ns: limit_ns)
+      made[0].all, on: machine, slots: UInt64(slots), limit_ns: limit_ns)
   }
 
   /// One guest's programs, each in its part of the memory.
@@ -122,15 +131,16 @@ struct SimulationBed {
     configuration.machine = machine
     configuration.seed = options.seed
     configuration.limit_ns = limit_ns
+    let order = options.comparison.told(strategy)
     let start = ContinuousClock.now
-    var simulation = Simulation(configuration, programs: programs)
+    var simulation = Simulation(configuration, programs: guests.map { $0.told(order) })
     let found = simulation.run()
     let wall = ContinuousClock.now - start
     let processes = options.processes
     let workload = options.comparison.workload
     let name = workload.rawValue
     return SimulateReport(
-      strategy: strategy.description, order: options.order,
+      strategy: strategy.description, order: order,
       workload: workload == .quicksort || processes > 1 ? "\(name)-\(processes)" : name,
       rate_mb_s: rate_mb_s, guests: options.guests, slots: slots, found: found,
       undisturbed_ns: undisturbed_ns,
